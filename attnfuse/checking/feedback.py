@@ -1,0 +1,115 @@
+"""What a notebook calls: `check`, `hint` and `quiz`."""
+
+import difflib
+import json
+from collections import Counter
+from functools import cache
+from importlib import resources
+
+_failures: Counter[str] = Counter()
+_hints: Counter[str] = Counter()
+FAILURES_BEFORE_A_HINT = 3
+
+
+class CheckFailed(AssertionError):
+    """The answer is not right yet. Notebooks show the message alone, without a traceback."""
+
+    def _render_traceback_(self):
+        return str(self).splitlines()
+
+
+def _find(table, name, what: str):
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(str(name), list(table), n=1)
+    raise ValueError(
+        f"There is no {what} {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+    )
+
+
+def check(name: str, candidate, seed: int | None = None) -> None:
+    """Judge an answer; print one line if it is right.
+
+    Args:
+        name: the name of the exercise.
+        candidate: your function, class, model or value.
+        seed: repeats the random cases of an earlier check.
+
+    Raises:
+        CheckFailed: if the answer is not right yet; the message says what was seen.
+        ValueError: if there is no such exercise.
+    """
+    from attnfuse.exercises import EXERCISES
+
+    verdict = _find(EXERCISES, name, "exercise").judge(candidate, seed)
+    if verdict.passed:
+        print(verdict.message)
+        return
+    _failures[name] += 1
+    message = verdict.message
+    if _failures[name] >= FAILURES_BEFORE_A_HINT:
+        message += f'\nStuck? hint("{name}")'
+    raise CheckFailed(message) from None
+
+
+def verdict_json(name: str, thunk, seed: int | None = None) -> str:
+    """Judge what `thunk()` returns, for graders: JSON with exercise, passed, message, misconception."""
+    from attnfuse.exercises import EXERCISES
+
+    try:
+        candidate = thunk()
+    except Exception as error:  # most often NameError: the answer's cell is gone or failed
+        return json.dumps(
+            {
+                "exercise": name,
+                "passed": False,
+                "message": f"✗ {name}\nNo answer found ({type(error).__name__}: {error}).",
+                "misconception": None,
+            }
+        )
+    verdict = EXERCISES[name].judge(candidate, seed)
+    return json.dumps(
+        {
+            "exercise": name,
+            "passed": verdict.passed,
+            "message": verdict.message,
+            "misconception": verdict.misconception,
+        }
+    )
+
+
+@cache
+def _answers() -> dict[str, str]:
+    text = resources.files("attnfuse").joinpath("answers.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def hint(name: str) -> None:
+    """Ask for help after three failed checks: the hint, then half of an answer, then all of it."""
+    from attnfuse.exercises import EXERCISES
+
+    exercise = _find(EXERCISES, name, "exercise")
+    missing = FAILURES_BEFORE_A_HINT - _failures[name]
+    if missing > 0:
+        print(
+            f"Try the check {missing} more time{'s' * (missing != 1)} first: its answer often says more."
+        )
+        return
+    step = _hints[name]
+    _hints[name] += 1
+    if step == 0:
+        print(f"Hint: {exercise.hint}\nStill stuck? Ask again for the first half of an answer.")
+        return
+    lines = _answers()[name].splitlines()
+    if step == 1 and len(lines) > 1:
+        half = "\n".join(lines[: (len(lines) + 1) // 2])
+        print(f"The first half of an answer:\n\n{half}\n\nAsk again for all of it.")
+        return
+    print("An answer:\n\n" + "\n".join(lines))
+
+
+def quiz(id: str, answer=None) -> None:
+    """Answer a question (ungraded): prints why the chosen option is right or what is wrong with it."""
+    from attnfuse.exercises import QUIZZES
+
+    print(_find(QUIZZES, id, "question").reply(answer))

@@ -1,0 +1,92 @@
+"""Copy, convert, compare and print whatever an answer takes and returns."""
+
+import copy
+from collections.abc import Mapping
+
+import numpy as np
+
+
+def copy_of(x):
+    """A copy of an array or of a container of arrays; functions, models and the like as they are."""
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    if isinstance(x, list | tuple | dict):
+        return copy.deepcopy(x) if _plain(x) else x
+    return x
+
+
+def _plain(x) -> bool:
+    if isinstance(x, dict):
+        return all(map(_plain, x.values()))
+    if isinstance(x, list | tuple):
+        return all(map(_plain, x))
+    return isinstance(x, np.ndarray | np.generic | int | float | str | bool | type(None))
+
+
+def to_output(x):
+    """Numbers, bools, nested lists and tensors become arrays; text, dicts and the rest stay."""
+    if x is None or isinstance(x, str | bytes | dict):
+        return dict(x) if isinstance(x, Mapping) else x
+    try:
+        array = np.asarray(x)
+    except Exception:
+        return x
+    return array if array.dtype.kind in "bifuc" and array.dtype != object else x
+
+
+def same(a, b, rtol: float, atol: float) -> bool:
+    """Equal in type, shape and, within the tolerance, in value. NaN equals NaN."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k], rtol, atol) for k in a)
+    a, b = to_output(a), to_output(b)
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        if a.shape != b.shape or (a.dtype.kind == "b") != (b.dtype.kind == "b"):
+            return False
+        return bool(np.allclose(b, a, rtol=rtol, atol=atol, equal_nan=True))
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(same(x, y, rtol, atol) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray) or isinstance(b, np.ndarray):
+        return False
+    try:
+        return bool(a == b)
+    except Exception:
+        return False
+
+
+def show(name: str, x, lines: int = 8) -> str:
+    """`name (shape) = values` on a few lines, indented, small numbers of digits."""
+    if isinstance(x, np.ndarray) and x.ndim:
+        shape = f" {x.shape}"
+        text = np.array2string(
+            x, precision=3, suppress_small=_moderate(x), threshold=60, edgeitems=2
+        )
+    elif isinstance(x, np.ndarray | np.generic | float):
+        shape, text = (
+            "",
+            f"{np.asarray(x).item():.6g}" if np.asarray(x).dtype.kind == "f" else str(x),
+        )
+    elif callable(x):
+        shape, text = "", getattr(x, "__name__", type(x).__name__)
+    else:
+        shape, text = "", _repr(x)
+    rows = text.splitlines() or [""]
+    if len(rows) > lines:
+        rows = [*rows[: lines - 2], " ⋮", rows[-1]]
+    if len(rows) == 1:
+        return f"  {name}{shape} = {rows[0]}"
+    return "\n".join([f"  {name}{shape} ="] + [f"    {row}" for row in rows])
+
+
+def _moderate(x) -> bool:
+    if x.dtype.kind != "f" or not x.size:
+        return True
+    biggest = np.max(np.abs(x), initial=0, where=np.isfinite(x))
+    return bool(1e-3 < biggest < 1e5)
+
+
+def _repr(x) -> str:
+    try:
+        text = repr(x)
+    except Exception:
+        text = f"a {type(x).__name__} that cannot be printed"
+    return text if len(text) <= 400 else text[:400] + " …"

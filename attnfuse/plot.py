@@ -1,0 +1,106 @@
+"""Pictures: arrays in, Axes out. Readable in grey, on light and dark pages."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+SIZE = (6, 3)  # inches
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f")  # Okabe & Ito 2008, and a grey
+STYLES = ("-", "--", "-.", ":", "-")
+
+
+def figure(columns: int = 1, rows: int = 1, size: tuple[float, float] = SIZE, **options):
+    """A figure on white (so that it reads on dark pages too) and its Axes.
+
+    Args:
+        columns, rows: the grid of Axes.
+        size: width and height in inches.
+        options: passed to `plt.subplots`.
+
+    Returns:
+        `(fig, ax)`; `ax` is an array of Axes if there are several.
+    """
+    fig, ax = plt.subplots(
+        rows, columns, figsize=size, dpi=100, layout="constrained", facecolor="white", **options
+    )
+    return fig, ax
+
+
+def show(fig, alt: str) -> None:
+    """Show a figure with its alternative text, and close it.
+
+    The text is stored as the output's plain text (which screen readers and text tools get) and as
+    `alt` metadata (which web pages made from the notebook use).
+
+    Args:
+        fig: the figure.
+        alt: one or two sentences that say what is to be seen.
+
+    Raises:
+        ValueError: if `alt` is empty.
+    """
+    if not alt.strip():
+        raise ValueError("a figure needs an alternative text")
+    import io
+
+    from IPython.display import display
+
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png", dpi=fig.dpi, metadata={"Software": None})
+    plt.close(fig)
+    data = {"image/png": buffer.getvalue(), "text/plain": f"[figure] {alt}"}
+    display(data, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def attention_map(
+    weights: np.ndarray,
+    queries: Sequence,
+    keys: Sequence,
+    title: str,
+    mask: np.ndarray | None = None,
+    ax=None,
+    bar: bool = True,
+):
+    """Draw weights: a row per query, a column per key, from 0 (dark) to 1 (bright).
+
+    Args:
+        weights: float `(T, S)`.
+        queries, keys: T and S labels; `[]` leaves the ticks to matplotlib.
+        title: what the picture shows, as a sentence.
+        mask: optional bool `(T, S)`; cells that are not True are hatched.
+        ax: where to draw; a new figure if None.
+        bar: draw the colour bar.
+
+    Returns:
+        the Axes.
+
+    Raises:
+        ValueError: if labels and weights do not fit.
+    """
+    weights = np.asarray(weights, dtype=float)
+    if weights.ndim != 2:
+        raise ValueError(f"weights must be (T, S), got shape {weights.shape}")
+    for labels, length, what in (
+        (queries, weights.shape[0], "query"),
+        (keys, weights.shape[1], "key"),
+    ):
+        if len(labels) not in (0, length):
+            raise ValueError(f"{len(labels)} {what} labels for {length} positions")
+    ax = ax or figure()[1]
+    image = ax.imshow(
+        weights, vmin=0, vmax=1, cmap="viridis", aspect="auto", interpolation="nearest"
+    )
+    if len(keys):
+        ax.set_xticks(range(len(keys)), keys)
+    if len(queries):
+        ax.set_yticks(range(len(queries)), queries)
+    ax.set(xlabel="key", ylabel="query", title=title)
+    if mask is not None:
+        for t, s in np.argwhere(~np.broadcast_to(np.asarray(mask, bool), weights.shape)):
+            ax.add_patch(
+                plt.Rectangle((s - 0.5, t - 0.5), 1, 1, fill=False, hatch="///", ec="white", lw=0)
+            )
+    if bar:
+        ax.figure.colorbar(image, ax=ax, label="weight")
+    return ax

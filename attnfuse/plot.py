@@ -104,3 +104,64 @@ def attention_map(
     if bar:
         ax.figure.colorbar(image, ax=ax, label="weight")
     return ax
+
+
+def pictures(images: np.ndarray, captions: Sequence[str], title: str, columns: int = 8):
+    """Draw pictures in a grid, dark ink on white, a caption above each.
+
+    Args:
+        images: float `(pictures, height, width)`, 0 is paper and 1 is ink; all in one scale.
+        captions: one text for each picture.
+        title: what there is to see, as a sentence.
+        columns: pictures in a row; the figure keeps the usual width.
+
+    Returns:
+        the figure.
+
+    Raises:
+        ValueError: if the number of captions is not the number of pictures.
+    """
+    images = np.asarray(images)
+    if len(captions) != len(images):
+        raise ValueError(f"{len(captions)} captions for {len(images)} pictures")
+    rows = -(-len(images) // columns)
+    size = (SIZE[0], 0.5 + rows * (SIZE[0] / columns + 0.2))
+    fig, axes = figure(columns, rows, size=size, squeeze=False)
+    fig.suptitle(title, fontsize="large")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, image, caption in zip(axes.flat, images, captions, strict=False):
+        ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+        ax.set_title(caption, fontsize="small")
+    return fig
+
+
+def lines(
+    x, curves: dict, title: str, xlabel: str, ylabel: str = "", ax=None, legend: str = "best"
+):
+    """Draw curves over the same x, each with its own colour, dash and marker.
+
+    Args:
+        x: float `(P,)`.
+        curves: label → float `(P,)`, or `(runs, P)`: then the mean, with a band from the lowest to the
+            highest run. Up to five curves.
+        title: what the picture shows, as a sentence.
+        xlabel, ylabel: what the axes count.
+        ax: where to draw; a new figure if None.
+        legend: where it stands, as in matplotlib; `""` for none.
+
+    Returns:
+        the Axes.
+    """
+    ax = ax or figure()[1]
+    for (name, y), colour, style, marker in zip(
+        curves.items(), COLOURS, STYLES, "os^Dv", strict=False
+    ):
+        y = np.atleast_2d(y)
+        ax.plot(x, y.mean(axis=0), style, marker=marker, markersize=4, color=colour, label=name)
+        if len(y) > 1:
+            ax.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.2, lw=0)
+    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+    if legend:
+        ax.legend(loc=legend)
+    return ax

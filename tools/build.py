@@ -1,8 +1,8 @@
 """Build every derived file from `solutions/*.py`, or prove that nothing drifted.
 
-python tools/build.py                     build; execute the lessons whose cells changed
-python tools/build.py 01_attention_pooling --force      … execute it in any case
-python tools/build.py --check             rebuild in memory, compare, change nothing
+- `build.py`: build everything; execute the lessons whose cells changed
+- `build.py 01_attention_pooling --force`: build one lesson and execute it in any case
+- `build.py --check`: rebuild in memory, compare, change nothing
 """
 
 import argparse

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+NUMBERS = "bifuc"  # kinds of dtype: bool, signed and unsigned integer, float, complex
+
 
 def copy_of(x):
     """A copy of an array or of a container of arrays; functions, models and the like as they are."""
@@ -31,7 +33,7 @@ def to_output(x):
         array = np.asarray(x)
     except Exception:
         return x
-    return array if array.dtype.kind in "bifuc" and array.dtype != object else x
+    return array if array.dtype.kind in NUMBERS else x
 
 
 def same(a, b, rtol: float, atol: float) -> bool:
@@ -39,7 +41,7 @@ def same(a, b, rtol: float, atol: float) -> bool:
     if isinstance(a, dict) and isinstance(b, dict):
         return a.keys() == b.keys() and all(same(a[k], b[k], rtol, atol) for k in a)
     a, b = to_output(a), to_output(b)
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+    if _numeric(a) and _numeric(b):
         if a.shape != b.shape or (a.dtype.kind == "b") != (b.dtype.kind == "b"):
             return False
         return bool(np.allclose(b, a, rtol=rtol, atol=atol, equal_nan=True))
@@ -51,6 +53,10 @@ def same(a, b, rtol: float, atol: float) -> bool:
         return bool(a == b)
     except Exception:
         return False
+
+
+def _numeric(x) -> bool:
+    return isinstance(x, np.ndarray) and x.dtype.kind in NUMBERS
 
 
 def show(name: str, x, lines: int = 8) -> str:

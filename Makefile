@@ -1,0 +1,40 @@
+# Each target is one readable command; `make lab` and `make test` set up .venv by themselves.
+# Windows without make: the same commands stand in README.md.
+PYTHON ?= $(shell command -v python3 || command -v python)
+RUN := .venv/bin/python
+ARGS ?=
+
+.PHONY: lab test test-all build check lint grade course colab bench setup
+
+lab: setup           ## copy the lessons into work/ and start JupyterLab
+	@.venv/bin/attnfuse lab $(ARGS)
+
+test: setup          ## everything CI runs; one full run of each lesson, the other rounds quick
+	@$(RUN) tools/test.py
+
+test-all: setup      ## the same with every round in full
+	@$(RUN) tools/test.py --full
+
+build: setup         ## make the notebooks from solutions/*.py; execute those that changed
+	@$(RUN) tools/build.py $(ARGS)
+
+check: setup         ## prove in seconds that no derived file drifted
+	@$(RUN) tools/build.py --check
+
+lint: setup
+	@$(RUN) -m ruff check . && $(RUN) -m ruff format --check .
+
+grade: setup         ## grade the notebooks in work/
+	@.venv/bin/attnfuse grade $(ARGS)
+
+course: setup        ## lay out an nbgrader course: make course DIR=…
+	@$(RUN) tools/course.py "$(DIR)"
+
+colab: setup         ## run every lesson on Colab's versions, with only the wheel
+	@$(RUN) tools/colab.py $(ARGS)
+
+bench: setup         ## print run times and sizes
+	@$(RUN) tools/bench.py
+
+setup:
+	@$(PYTHON) tools/setup_env.py

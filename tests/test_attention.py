@@ -1,0 +1,92 @@
+"""attnfuse.attention against slow loops, and its properties on random inputs."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attnfuse import attention
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def by_loops(query, key, value, mask):
+    context = np.zeros((len(query), value.shape[1]))
+    weights = np.zeros((len(query), len(key)))
+    for t, q in enumerate(query):
+        allowed = [s for s in range(len(key)) if mask[t, s]]
+        if not allowed:
+            continue
+        scores = {
+            s: sum(a * b for a, b in zip(q, key[s], strict=True)) / len(q) ** 0.5 for s in allowed
+        }
+        top = max(scores.values())
+        total = sum(np.exp(x - top) for x in scores.values())
+        for s, x in scores.items():
+            weights[t, s] = np.exp(x - top) / total
+            context[t] += weights[t, s] * value[s]
+    return context, weights
+
+
+@given(seeds)
+def test_scaled_dot_product_is_its_definition(seed):
+    rng = np.random.default_rng(seed)
+    T, S, H, V = rng.integers(1, 6, 4)
+    query, key = rng.normal(size=(T, H)), rng.normal(size=(S, H)) * rng.choice([1, 1e3])
+    value, mask = rng.normal(size=(S, V)), rng.random((T, S)) < 0.7
+    expected = by_loops(query, key, value, mask)
+    got = attention.scaled_dot_product_attention(query, key, value, mask)
+    np.testing.assert_allclose(got[0], expected[0], atol=1e-9)
+    np.testing.assert_allclose(got[1], expected[1], atol=1e-9)
+
+
+@given(seeds)
+def test_masked_is_deleted_and_order_is_irrelevant(seed):
+    rng = np.random.default_rng(seed)
+    query, key, value = rng.normal(size=(3, 4)), rng.normal(size=(5, 4)), rng.normal(size=(5, 2))
+    kept = rng.random(5) < 0.6
+    kept[rng.integers(5)] = True
+    masked, _ = attention.scaled_dot_product_attention(query, key, value, kept[None, :])
+    deleted, _ = attention.scaled_dot_product_attention(query, key[kept], value[kept])
+    np.testing.assert_allclose(masked, deleted, atol=1e-12)
+    order = rng.permutation(5)
+    permuted, _ = attention.scaled_dot_product_attention(
+        query, key[order], value[order], kept[order]
+    )
+    np.testing.assert_allclose(permuted, masked, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_row_without_keys_and_huge_scores(dtype):
+    mask = np.array([[False, False], [True, True]])
+    weights = attention.softmax(np.array([[1e4, -1e4], [1e4, -1e4]], dtype), mask)
+    assert weights.dtype == dtype
+    assert weights.tolist() == [[0, 0], [1, 0]]
+
+
+def test_batches_and_broadcast_masks():
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=s) for s in ((2, 3, 4), (2, 5, 4), (2, 5, 6)))
+    mask = attention.padding_mask([5, 2], 5)
+    context, weights = attention.scaled_dot_product_attention(query, key, value, mask)
+    assert context.shape == (2, 3, 6)
+    assert (weights[1, :, 2:] == 0).all()
+    alone, _ = attention.scaled_dot_product_attention(query[1], key[1, :2], value[1, :2])
+    np.testing.assert_allclose(context[1], alone)
+
+
+def test_masks():
+    assert attention.causal_mask(3).tolist() == [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    assert attention.causal_mask(2, 3).shape == (2, 3)
+    assert attention.padding_mask([2, 0], 3)[:, 0].tolist() == [[1, 1, 0], [0, 0, 0]]
+
+
+def test_shapes_that_do_not_fit_name_the_axis():
+    with pytest.raises(ValueError, match="axis -1"):
+        attention.scaled_dot_product_attention(np.ones((2, 3)), np.ones((4, 5)), np.ones((4, 1)))
+    with pytest.raises(ValueError, match="keys"):
+        attention.attention_pooling(np.ones((2, 3)), np.ones((4, 1)))
+    with pytest.raises(ValueError, match="nothing to attend to"):
+        attention.scaled_dot_product_attention(np.ones((2, 3)), np.ones((0, 3)), np.ones((0, 1)))
+    with pytest.raises(ValueError, match="between 0 and 3"):
+        attention.padding_mask([4], 3)

@@ -1,0 +1,173 @@
+"""The build: malformed sources fail with file and line, nothing drifts, nothing leaks."""
+
+import json
+import re
+import time
+
+import build
+import nbformat
+import pytest
+
+from attnfuse.exercises import EXERCISES, QUIZZES
+
+SOURCE = (build.ROOT / "solutions" / "00_start_here.py").read_text()
+PATHS = sorted((build.ROOT / "solutions").glob("[0-9]*.py"))
+
+
+def read(tmp_path, text):
+    path = tmp_path / "00_start_here.py"
+    path.write_text(text)
+    return build.read(path)
+
+
+def line_of(text, needle):
+    return next(i for i, line in enumerate(text.splitlines(), 1) if needle in line)
+
+
+BROKEN = {
+    "unknown exercise": ('# %% exercise="weighted_average"', '# %% exercise="wieghted"'),
+    "unknown question": ('quiz="00-doubling"', 'quiz="00-nothing"'),
+    "malformed marker": ('# %% exercise="weighted_average"', '# %% exercise="weighted_average'),
+    "unknown marker": ("# %% setup", "# %% setpu"),
+    "marker without its space": ("# %% setup", "#%% setup"),
+    "missing END": ("    ### END SOLUTION\n", ""),
+    "missing BEGIN": ("    ### BEGIN SOLUTION\n", ""),
+    "END with more on its line": ("### END SOLUTION", "### END SOLUTION of it"),
+    "check without exercise": ('# %% exercise="weighted_average"', "# %%"),
+    "task on a code cell": (
+        '# %% [markdown] task="weighted_average"',
+        '# %% task="weighted_average"',
+    ),
+    "exercise on a text cell": ("# %% try=", "# %% [markdown] try="),
+    "two roles": (
+        '# %% try="weighted_average"',
+        '# %% try="weighted_average" check="weighted_average"',
+    ),
+    "the same mark twice": ("# %% setup", "# %% setup setup"),
+    "no check": ('# %% check="weighted_average"', "# %%"),
+    "another check": ('check("weighted_average", weighted_average)', "assert True"),
+    "no front matter": ("# ---\n# jupyter:", "# jupyter:"),
+    "front matter elsewhere": ("# jupyter:\n", "# other:\n"),
+    "front matter is not YAML": ("#     needs: []", "#     needs: [}"),
+    "missing field": ("#     minutes: 10\n", ""),
+    "too many words": ("## 1 · Cells\n", "## 1 · Cells\n# " + "word " * 91 + "\n"),
+    "too many lines": ("# %% setup\n", "# %%\n" + "print(1)\n" * 16 + "\n# %% setup\n"),
+}
+
+
+def test_the_source_itself_is_fine(tmp_path):
+    assert read(tmp_path, SOURCE).slug == "00_start_here"
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_malformed_source_fails_with_file_and_line(tmp_path, name):
+    old, new = BROKEN[name]
+    assert old in SOURCE
+    with pytest.raises(build.SourceError, match=r"00_start_here\.py:\d+: "):
+        read(tmp_path, SOURCE.replace(old, new, 1))
+
+
+def test_duplicate_is_reported_at_its_own_line(tmp_path):
+    cell = '# %% check="weighted_average"\ncheck("weighted_average", weighted_average)\n\n'
+    text = SOURCE.replace(cell, cell + cell)
+    with pytest.raises(build.SourceError) as error:
+        read(tmp_path, text)
+    second = line_of(text, '# %% check="weighted_average"') + 3
+    assert f":{second}: " in str(error.value)
+    assert f"already at line {second - 3}" in str(error.value)
+
+
+def test_nothing_drifted_and_it_is_quick_to_see():
+    start = time.perf_counter()
+    assert build.drift(build.all_lessons()) == []
+    assert time.perf_counter() - start < 15
+
+
+def test_drift_is_seen(tmp_path, monkeypatch):
+    first, *rest = build.all_lessons()
+    other = build.read(first.path)
+    other.cells[0].source += " More."
+    problems = "\n".join(build.drift([other, *rest]))
+    assert "solutions/00_start_here.ipynb has other cells" in problems
+    assert "notebooks/00_start_here.ipynb is out of date" in problems
+    other = build.read(first.path)
+    other.front["sentence"] = "Another sentence."
+    assert "README.md is out of date" in "\n".join(build.drift([other, *rest]))
+    monkeypatch.setattr(build, "address", lambda: "https://github.com/elsewhere/course")
+    problems = "\n".join(build.drift([first, *rest]))
+    assert "README.md is out of date" in problems
+    assert "notebooks/00_start_here.ipynb is out of date" in problems
+
+
+def test_stripped_outputs_count_as_drift(tmp_path, monkeypatch):
+    for folder in ("solutions", "notebooks"):
+        (tmp_path / folder).mkdir()
+    stored = nbformat.read(build.ROOT / "solutions" / "00_start_here.ipynb", nbformat.NO_CONVERT)
+    for cell in stored.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    (tmp_path / "solutions" / "00_start_here.ipynb").write_text(build.dump(stored))
+    lesson = build.read(PATHS[0])
+    solved = build.notebook(lesson)
+    monkeypatch.setattr(build, "ROOT", tmp_path)
+    assert build.solved_drift(lesson, solved) == "has no outputs"
+
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def lesson(request):
+    return build.read(request.param)
+
+
+class TestEveryLesson:
+    def test_ids_are_deterministic_and_unique(self, lesson):
+        first, second = build.notebook(lesson), build.notebook(build.read(lesson.path))
+        assert build.dump(first) == build.dump(second)
+        ids = [cell.id for cell in first.cells]
+        assert len(set(ids)) == len(ids)
+        for name, exercise in EXERCISES.items():
+            if exercise.lesson == lesson.slug:
+                assert {f"{name}-task", name, f"{name}-check"} <= set(ids)
+
+    def test_release_holds_no_answer(self, lesson):
+        released = build.release(build.notebook(lesson))
+        assert build.answer_lines(lesson)
+        assert build.leaks(lesson, released) == []
+        text = build.dump(released)
+        assert "SOLUTION" not in text
+        for quiz in QUIZZES.values():
+            assert f'quiz("{quiz.id}", "' not in json.dumps([c.source for c in released.cells])
+
+    def test_leaks_are_seen_wherever_they_hide(self, lesson):
+        line = max(build.answer_lines(lesson), key=len)
+        code = next(i for i, c in enumerate(build.notebook(lesson).cells) if c.cell_type == "code")
+        for place in ("source", "output", "attachment", "metadata"):
+            released = build.release(build.notebook(lesson))
+            cell = released.cells[code]
+            if place == "source":
+                cell.source += f"\n# {line}"
+            elif place == "output":
+                cell.outputs = [nbformat.v4.new_output("stream", text=line)]
+            elif place == "attachment":
+                released.cells[0]["attachments"] = {"a.txt": {"text/plain": line}}
+            else:
+                released.metadata["widgets"] = {"state": [{"text": f"x {line} y"}]}
+            assert line in build.leaks(lesson, released)
+
+    def test_only_try_and_check_cells_may_raise(self, lesson):
+        for cell in build.release(build.notebook(lesson)).cells:
+            allowed = "raises-exception" in cell.metadata.get("tags", [])
+            assert allowed == cell.id.endswith(("-try", "-check"))
+        for cell in build.notebook(lesson).cells:
+            assert "raises-exception" not in cell.metadata.get("tags", [])
+
+    def test_solved_notebook_has_clean_outputs(self, lesson):
+        path = build.ROOT / "solutions" / f"{lesson.slug}.ipynb"
+        stored = nbformat.read(path, nbformat.NO_CONVERT)
+        assert build.complaints(stored) == []
+        for cell in stored.cells:
+            for output in cell.get("outputs", []):
+                assert output.output_type != "error", cell.id
+                text = json.dumps(output)
+                assert not re.search(r"0x[0-9a-f]{6,}|[Ww]arning:|/home/|/tmp/", text), cell.id
+                if "image/png" in output.get("data", {}):
+                    assert output.metadata["image/png"]["alt"].strip(), cell.id

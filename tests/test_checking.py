@@ -1,0 +1,259 @@
+"""The check engine survives whatever an answer does, and its feedback is fit to read."""
+
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+import pytest
+
+from attnfuse import attention
+from attnfuse.checking import (
+    Case,
+    CheckFailed,
+    Exercise,
+    Misconception,
+    check,
+    course_version,
+    feedback,
+    hint,
+    properties,
+    quiz,
+    verdict_json,
+)
+from attnfuse.exercises import EXERCISES, QUIZZES
+
+
+def softmax_by_loops(scores):
+    rows = [[np.exp(x - max(row)) for x in row] for row in scores]
+    return np.array([[x / sum(row) for x in row] for row in rows])
+
+
+def over_queries(scores):
+    powers = np.exp(scores - scores.max())
+    return powers / powers.sum(axis=0)
+
+
+TOY = Exercise(
+    name="toy",
+    lesson="00_start_here",
+    title="Toy",
+    kind="write",
+    minutes=1,
+    difficulty=1,
+    points=1,
+    reference=softmax_by_loops,
+    cases=lambda rng: [
+        Case({"scores": rng.normal(size=(1, 3))}, "one query"),
+        Case({"scores": rng.normal(size=(2, 5))}),
+        Case({"scores": rng.normal(size=(4, 3)).astype("float32")}),
+    ],
+    outputs={"weights": "T S"},
+    properties=[properties.finite(), properties.rows_sum_to_one()],
+    misconceptions=[Misconception("axis", "Over the keys, please.", over_queries)],
+    own=["attnfuse.attention.softmax"],
+    reread="section 1",
+    hint="think",
+)
+
+
+def changes_input(scores):
+    scores -= scores.max()
+    return softmax_by_loops(scores)
+
+
+def ragged(scores):
+    return [[1.0, 2.0], [3.0]]
+
+
+def endless_recursion(scores):
+    return endless_recursion(scores)
+
+
+def tries_to_exit(scores):
+    sys.exit(0)
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no")
+
+
+def raises_unprintable(scores):
+    raise Unprintable
+
+
+def delegates(scores):
+    return attention.softmax(scores)
+
+
+def delegates_indirectly(scores):
+    return attention.attention_pooling(scores, np.ones((scores.shape[-1], 1)))[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (None, "no answer yet"),
+        (..., "no answer yet"),
+        (lambda scores: None, "returns None"),
+        (lambda: 1, "called with scores"),
+        (lambda scores, mask: 1, "called with scores"),
+        (lambda scores: scores.T, "shape (3, 1); expected (T, S) = (1, 3)"),
+        (lambda scores: "weights", "must hold numbers"),
+        (lambda scores: scores.astype(object), "must hold numbers"),
+        (lambda scores: scores.astype(complex), "must hold numbers"),
+        (ragged, "must hold numbers"),
+        (lambda scores: scores * np.nan, "NaN"),
+        (lambda scores: scores / 0, "NaN or infinite"),
+        (lambda scores: 1 / 0, "ZeroDivisionError"),
+        (lambda scores: undefined_name, "NameError"),  # noqa: F821
+        (raises_unprintable, "cannot be printed"),
+        (endless_recursion, "RecursionError"),
+        (tries_to_exit, "SystemExit"),
+        (changes_input, "changed its input `scores`"),
+        (delegates, "Write your own"),
+        (delegates_indirectly, "Write your own"),
+        (softmax_by_loops(np.ones((2, 2))), "needs the function itself"),
+        (3, "needs the function itself"),
+        (over_queries, "Over the keys, please."),
+        (lambda scores: (_ for _ in ()).throw(NotImplementedError), "no answer yet"),
+    ],
+)
+def test_survives_and_says(answer, says):
+    verdict = TOY.judge(answer, seed=3)
+    assert not verdict.passed
+    assert says in verdict.message
+    assert "Traceback" not in verdict.message
+    assert "Read again: section 1" in verdict.message
+
+
+def test_accepts_lists_and_says_what_was_printed():
+    def chatty(scores):
+        print("hello\nworld")
+        print("noise", file=sys.stderr)
+        warnings.warn("a warning", stacklevel=1)
+        return softmax_by_loops(scores).tolist()
+
+    verdict = TOY.judge(chatty)
+    assert verdict.passed, verdict.message
+    assert "9 printed lines" in verdict.message or "printed lines not shown" in verdict.message
+
+
+def test_endless_loop_can_be_interrupted():
+    import _thread
+    import threading
+
+    def endless(scores):
+        while True:
+            pass
+
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    start = time.perf_counter()
+    verdict = TOY.judge(endless)
+    assert time.perf_counter() - start < 5
+    assert "Stopped" in verdict.message
+
+
+def test_tensor_from_keras_is_survived():
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            return softmax_by_loops(self.scores)
+
+    def tensor(scores):
+        result = Tensor()
+        result.scores = scores
+        return result
+
+    class Symbolic:
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("a symbolic tensor has no value")
+
+    assert TOY.judge(tensor).passed
+    assert "must hold numbers" in TOY.judge(lambda scores: Symbolic()).message
+
+
+def test_seed_repeats_the_case():
+    first = TOY.judge(over_queries)
+    assert TOY.judge(over_queries, seed=first.seed).message == first.message
+    assert f"seed={first.seed}" in first.message
+    assert first.misconception == "axis"
+
+
+def test_the_course_version_works_again_afterwards():
+    TOY.judge(delegates)
+    assert attention.softmax(np.zeros((1, 2))).tolist() == [[0.5, 0.5]]
+
+
+def test_course_version_marks_methods():
+    @course_version
+    def f():
+        return 1
+
+    assert f() == 1
+    assert f.__wrapped__() == 1
+
+
+def test_check_prints_one_line_or_raises_without_traceback(capsys):
+    check("weighted_average", lambda value, weights: (value * weights).sum() / weights.sum())
+    assert capsys.readouterr().out == "✓ weighted_average · 5 cases · 2 points\n"
+    with pytest.raises(CheckFailed) as failed:
+        check("weighted_average", lambda value, weights: value.mean())
+    lines = failed.value._render_traceback_()
+    assert lines[0] == "✗ weighted_average"
+    assert failed.value.__cause__ is None
+    assert all("File " not in line for line in lines)
+
+
+def test_unknown_names_are_answered():
+    with pytest.raises(ValueError, match="Did you mean 'weighted_average'"):
+        check("weigthed_average", None)
+    with pytest.raises(ValueError, match="no question"):
+        quiz("nothing", "a")
+
+
+def test_hint_comes_in_three_steps_after_three_failures(capsys):
+    name = "weighted_average"
+    feedback._failures.clear()
+    feedback._hints.clear()
+    hint(name)
+    assert "3 more times" in capsys.readouterr().out
+    for _ in range(3):
+        with pytest.raises(CheckFailed) as failed:
+            check(name, None)
+    assert f'hint("{name}")' in str(failed.value)
+    solution_line = "return (weights * value).sum() / weights.sum()"
+    hint(name)
+    assert EXERCISES[name].hint in (out := capsys.readouterr().out)
+    assert solution_line not in out
+    hint(name)
+    assert solution_line not in capsys.readouterr().out
+    hint(name)
+    assert solution_line in capsys.readouterr().out
+
+
+def test_verdict_json_answers_for_missing_answers():
+    verdict = json.loads(verdict_json("weighted_average", lambda: undefined))  # noqa: F821
+    assert not verdict["passed"]
+    assert "NameError" in verdict["message"]
+
+
+def test_numpy_checks_answer_in_a_tenth_of_a_second():
+    for exercise in EXERCISES.values():
+        if exercise.run or exercise.value:
+            continue
+        exercise.judge(exercise.reference)
+        seconds = []
+        for _ in range(3):
+            start = time.perf_counter()
+            exercise.judge(exercise.reference)
+            seconds.append(time.perf_counter() - start)
+        assert min(seconds) < 0.1, f"{exercise.name}: {min(seconds):.3f} s"
+
+
+def test_registry():
+    assert all(exercise.name == name for name, exercise in EXERCISES.items())
+    assert len(QUIZZES) >= 1
+    with pytest.raises(KeyError):
+        EXERCISES["nothing"]

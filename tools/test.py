@@ -1,0 +1,53 @@
+"""Everything CI runs, in order; stops at the first failure and says how long each step took.
+
+By default each lesson runs in full once (nbval, solved) and the other rounds are quick;
+`--full` runs every round in full.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTEST = [sys.executable, "-m", "pytest"]
+
+
+def steps(full: bool) -> list[tuple[str, list[str], dict[str, str]]]:
+    """Name, command, and what is added to the environment."""
+    solved = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "solutions").glob("*.ipynb"))]
+    rounds = {"ATTNFUSE_TEST_FULL": "1"} if full else {}
+    colab = [sys.executable, "tools/colab.py", "--if-present", *(["--full"] if full else [])]
+    return [
+        ("lint", [sys.executable, "-m", "ruff", "check", "."], {}),
+        ("format", [sys.executable, "-m", "ruff", "format", "--check", "."], {}),
+        ("drift", [sys.executable, "tools/build.py", "--check"], {}),
+        ("tests", [*PYTEST, "tests", "--durations=10"], rounds),
+        ("notebooks", [*PYTEST, "--nbval", "--nbval-cell-timeout=600", *solved], {}),
+        ("colab", colab, {}),
+    ]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--full", action="store_true", help="every round in full")
+    options = parser.parse_args()
+    environment = {k: v for k, v in os.environ.items() if k != "ATTNFUSE_QUICK"}
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment["PATH"]])
+    times = []
+    for name, command, added in steps(options.full):
+        print(f"\n=== {name}", flush=True)
+        start = time.perf_counter()
+        code = subprocess.call(command, cwd=ROOT, env=environment | added)
+        times.append(f"{name} {time.perf_counter() - start:.0f} s")
+        if code:
+            print(f"\n{name} failed ({', '.join(times)})")
+            return code
+    print(f"\nall steps passed: {', '.join(times)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

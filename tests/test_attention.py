@@ -90,3 +90,17 @@ def test_shapes_that_do_not_fit_name_the_axis():
         attention.scaled_dot_product_attention(np.ones((2, 3)), np.ones((0, 3)), np.ones((0, 1)))
     with pytest.raises(ValueError, match="between 0 and 3"):
         attention.padding_mask([4], 3)
+
+
+def test_pooling_one_number_for_each_key():
+    rng = np.random.default_rng(0)
+    scores, value = rng.normal(size=(3, 5)), rng.normal(size=5)
+    context, weights = attention.attention_pooling(scores, value)
+    column, _ = attention.attention_pooling(scores, value[:, None])
+    assert context.shape == (3,)
+    np.testing.assert_allclose(context, column[:, 0])
+    np.testing.assert_allclose(
+        context, [sum(w * v for w, v in zip(row, value, strict=True)) for row in weights]
+    )
+    with pytest.raises(ValueError, match="4 \\(axis -1\\)"):
+        attention.attention_pooling(scores, value[:4])

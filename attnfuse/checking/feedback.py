@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import textwrap
 from collections import Counter
 from functools import cache
 from importlib import resources
@@ -11,20 +12,31 @@ _hints: Counter[str] = Counter()
 FAILURES_BEFORE_A_HINT = 3
 
 
-class CheckFailed(AssertionError):
-    """The answer is not right yet. Notebooks show the message alone, without a traceback."""
+class _Plain(Exception):
+    """Notebooks show the message alone, its long lines broken, without a traceback."""
 
     def _render_traceback_(self):
-        return str(self).splitlines()
+        lines = []
+        for line in str(self).splitlines():
+            numbers = line.startswith("  ") or not line
+            lines += [line] if numbers else textwrap.wrap(line, 88)
+        return lines
+
+
+class CheckFailed(_Plain, AssertionError):
+    """The answer is not right yet."""
+
+
+class UnknownName(_Plain, ValueError):
+    """There is no exercise or question of that name."""
 
 
 def _find(table, name, what: str):
     if name in table:
         return table[name]
     near = difflib.get_close_matches(str(name), list(table), n=1)
-    raise ValueError(
-        f"There is no {what} {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
-    )
+    suggestion = f" Did you mean {near[0]!r}?" if near else ""
+    raise UnknownName(f"There is no {what} {name!r}.{suggestion}")
 
 
 def check(name: str, candidate, seed: int | None = None) -> None:
@@ -37,7 +49,7 @@ def check(name: str, candidate, seed: int | None = None) -> None:
 
     Raises:
         CheckFailed: if the answer is not right yet; the message says what was seen.
-        ValueError: if there is no such exercise.
+        UnknownName: if there is no such exercise.
     """
     from attnfuse.exercises import EXERCISES
 

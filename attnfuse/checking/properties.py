@@ -41,7 +41,7 @@ def not_negative(output: str = "weights") -> Property:
         if (np.asarray(attempt.result[output]) < 0).any():
             raise Mismatch(f"`{output}` holds negative values.", got=attempt.result[output])
 
-    return Property("weights are not negative", test)
+    return Property(f"{output} are not negative", test)
 
 
 def key_order_is_irrelevant(output: str = "context", tolerance: float = 1e-5) -> Property:

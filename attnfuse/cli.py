@@ -1,0 +1,64 @@
+"""The command line: `attnfuse lab` to learn, `attnfuse grade` to see where one stands."""
+
+import argparse
+import sys
+
+from . import __version__
+
+
+def main(arguments: list[str] | None = None) -> int:
+    try:
+        return run(parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        print("attnfuse: stopped", file=sys.stderr)
+        return 130
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.command == "lab":
+        from .lab import LabError, lab
+
+        try:
+            return lab(options.dir, options.port, not options.no_browser)
+        except LabError as problem:
+            print(f"attnfuse lab: {problem}", file=sys.stderr)
+            return 1
+    from .grade import grade
+
+    return grade(options.notebooks, as_json=options.json, timeout=options.timeout)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="attnfuse", description="A course on attention and multimodal fusion."
+    )
+    top.add_argument("--version", action="version", version=f"attnfuse {__version__}")
+    commands = top.add_subparsers(dest="command", required=True)
+
+    lab = commands.add_parser("lab", help="copy the lessons into work/ and start JupyterLab")
+    lab.add_argument("--dir", default="work", help="where your notebooks live (default: work)")
+    lab.add_argument("--port", type=port, help="the port to use (default: 8888 or the next free)")
+    lab.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
+
+    grade = commands.add_parser(
+        "grade",
+        help="grade your notebooks",
+        epilog="Exit code: 0 all points, 1 some points missing, 2 something could not be graded.",
+    )
+    grade.add_argument("notebooks", nargs="*", help="default: work/*.ipynb, else *.ipynb here")
+    grade.add_argument("--json", action="store_true", help="print the result as JSON")
+    grade.add_argument(
+        "--timeout", type=float, default=600, metavar="S", help="seconds a cell may run (600)"
+    )
+    return top
+
+
+def port(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 65535:
+        raise ValueError
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

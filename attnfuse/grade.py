@@ -1,0 +1,380 @@
+"""`attnfuse grade`: run a learner's notebooks and judge them by the course's own checks.
+
+A score never comes from what a notebook printed or stored. The learner's cells run in a fresh
+kernel; where a check cell stands, the check of the *released* lesson is evaluated instead of it.
+"""
+
+import ast
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from queue import Empty
+
+from .released import code_cells, find_check, release_checks, released_lessons
+
+VERDICT = "__import__('attnfuse.checking').checking.verdict_json({name!r}, lambda: {candidate})"
+INTERRUPT_GRACE = 5.0  # seconds that an interrupted cell has to stop
+
+
+class CannotGrade(Exception):
+    """Why a file cannot be graded, in one line."""
+
+
+class KernelGone(Exception):
+    """The kernel died, or had to be killed; the message says why."""
+
+
+@dataclass
+class ExerciseResult:
+    exercise: str
+    title: str
+    points: float
+    max_points: float
+    passed: bool
+    message: str
+    misconception: str | None = None
+
+
+@dataclass
+class LessonResult:
+    lesson: str
+    notebook: str
+    exercises: list[ExerciseResult] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def points(self) -> float:
+        return sum(result.points for result in self.exercises)
+
+    @property
+    def max_points(self) -> float:
+        return sum(result.max_points for result in self.exercises)
+
+
+def grade(notebooks: list[str], as_json: bool = False, timeout: float = 600) -> int:
+    """The command: grade, print, return the exit code (0 full marks, 1 not, 2 not all graded)."""
+    paths = [Path(name) for name in notebooks] or own_notebooks(Path.cwd())
+    if not paths:
+        print("attnfuse grade: no notebooks in work/ or here; name some", file=sys.stderr)
+        return 2
+    results, skipped = [], {}
+    for path in paths:
+        try:
+            bar = progress(path.name)
+            if notebooks or not is_untouched(path):
+                results.append(grade_notebook(path, timeout=timeout, progress=bar))
+            else:
+                results.append(not_started(path))
+        except CannotGrade as problem:
+            skipped[str(path)] = str(problem)
+    print(as_text(results, skipped) if not as_json else as_data(results, skipped))
+    points, most = total(results)
+    return 2 if skipped else int(points < most)
+
+
+def own_notebooks(folder: Path) -> list[Path]:
+    """The notebooks of `work/`, else of `folder`; not those that an update put beside them."""
+    for place in (folder / "work", folder):
+        found = [path for path in sorted(place.glob("*.ipynb")) if ".new" not in path.name]
+        if found:
+            return [path.relative_to(folder) for path in found]
+    return []
+
+
+def grade_notebook(
+    path: str | Path,
+    quick: bool = False,
+    timeout: float = 600,
+    progress: Callable[[int, int], None] = lambda done, of: None,
+) -> LessonResult:
+    """Run one notebook and judge its exercises.
+
+    Args:
+        path: the learner's notebook; its file name need not be the lesson's.
+        quick: judge trained models by their wiring only, on a tenth of the data.
+        timeout: seconds that one cell may run before it is interrupted.
+        progress: called after each cell with the number done and the number there are.
+
+    Raises:
+        CannotGrade: if the file is not a notebook of a known lesson.
+    """
+    start = time.monotonic()
+    path = Path(path)
+    cells = code_cells(read_notebook(path))
+    lesson = lesson_of(path)
+    checks = release_checks(released_lessons()[lesson])
+    verdicts: dict[str, dict] = {}
+    plan = steps(cells, checks)
+    try:
+        with Kernel(path.parent, quick, timeout) as kernel:
+            for done, (source, names) in enumerate(plan, start=1):
+                if source is not None:
+                    kernel.run(source)
+                for name in names:
+                    verdicts[name] = kernel.judge(name, checks[name])
+                progress(done, len(plan))
+    except KernelGone as problem:
+        for name in checks.keys() - verdicts.keys():
+            verdicts[name] = {"passed": False, "message": str(problem)}
+    progress(len(plan), len(plan))
+    result = LessonResult(lesson, str(path), seconds=round(time.monotonic() - start, 1))
+    for name in checks:
+        result.exercises.append(exercise_result(name, verdicts[name]))
+    return result
+
+
+def steps(cells: list[dict], checks: dict[str, str]) -> list[tuple[str | None, list[str]]]:
+    """What to do, in order: source to run (None for a check cell), then exercises to judge.
+
+    An exercise is judged where its own check cell stands, known by its grade id; without one,
+    after the last cell that checks it; without any, at the end.
+    """
+    place: dict[str, int] = {}
+    own: set[str] = set()
+    plan = []
+    for index, cell in enumerate(cells):
+        name = grade_id(cell).removesuffix("-check")
+        if grade_id(cell).endswith("-check") and name in checks:
+            own.add(name)
+            place[name] = index
+            plan.append((None, []))
+            continue
+        found = find_check(cell)
+        if found and found[0] in checks and found[0] not in own:
+            place[found[0]] = index
+        plan.append((None if found and found[2] else cell["source"], []))
+    plan.append((None, []))
+    for name in checks:
+        plan[place.get(name, len(cells))][1].append(name)
+    return plan
+
+
+def grade_id(cell: dict) -> str:
+    metadata = cell.get("metadata", {}).get("nbgrader", {})
+    return str(metadata.get("grade_id", "")) if isinstance(metadata, dict) else ""
+
+
+def exercise_result(name: str, verdict: dict) -> ExerciseResult:
+    from .exercises import EXERCISES
+
+    exercise, passed = EXERCISES[name], bool(verdict["passed"])
+    return ExerciseResult(
+        exercise=name,
+        title=exercise.title,
+        points=exercise.points if passed else 0,
+        max_points=exercise.points,
+        passed=passed,
+        message=verdict["message"],
+        misconception=verdict.get("misconception"),
+    )
+
+
+# What a file is
+
+
+def read_notebook(path: Path) -> dict:
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        code_cells(notebook)
+    except OSError as problem:
+        raise CannotGrade(problem.strerror or "cannot be read") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise CannotGrade("not a notebook, or a broken one") from None
+    return notebook
+
+
+def lesson_of(path: Path) -> str:
+    """The lesson of a notebook: by its metadata, else its file name, else the checks in it."""
+    notebook = read_notebook(path)
+    known = released_lessons()
+    metadata = notebook.get("metadata")
+    ours = metadata.get("attnfuse") if isinstance(metadata, dict) else None
+    if isinstance(ours, dict) and ours.get("lesson") in known:
+        return ours["lesson"]
+    for name in known:
+        if name in path.name:
+            return name
+    found = {check[0] for check in map(find_check, code_cells(notebook)) if check}
+    matches = {name: len(found & release_checks(file).keys()) for name, file in known.items()}
+    best = max(matches, key=matches.get)
+    if not matches[best]:
+        raise CannotGrade("not one of the course's lessons")
+    return best
+
+
+def is_untouched(path: Path) -> bool:
+    """Whether a notebook's code is still that of the release."""
+    sources = [cell["source"] for cell in code_cells(read_notebook(path))]
+    release = read_notebook(released_lessons()[lesson_of(path)])
+    return sources == [cell["source"] for cell in code_cells(release)]
+
+
+def not_started(path: Path) -> LessonResult:
+    lesson = lesson_of(path)
+    verdict = {"passed": False, "message": "not started"}
+    names = release_checks(released_lessons()[lesson])
+    return LessonResult(lesson, str(path), [exercise_result(name, verdict) for name in names])
+
+
+# The kernel
+
+
+class Kernel:
+    """A fresh kernel of this Python in which cells run one by one, each under a time limit.
+
+    Only replies are read: what the cells print is never received.
+    """
+
+    def __init__(self, folder: Path, quick: bool, timeout: float):
+        self.folder, self.quick, self.timeout = folder, quick, timeout
+
+    def __enter__(self) -> "Kernel":
+        try:
+            from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+            from jupyter_client.manager import KernelManager
+        except ImportError:
+            raise CannotGrade("grading needs the package jupyter-client") from None
+
+        class ThisPython(KernelSpecManager):
+            def get_kernel_spec(self, kernel_name):
+                command = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+                return KernelSpec(argv=command, display_name="attnfuse", language="python")
+
+        environment = os.environ.copy()
+        for name in ("PYTEST_CURRENT_TEST", "ATTNFUSE_QUICK"):
+            environment.pop(name, None)
+        if self.quick:
+            environment["ATTNFUSE_QUICK"] = "1"
+        self.manager = KernelManager(kernel_spec_manager=ThisPython())
+        self.manager.start_kernel(
+            env=environment,
+            cwd=str(self.folder.resolve()),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.client = self.manager.blocking_client()
+        self.client.start_channels(iopub=False, stdin=False, hb=False)
+        try:
+            self.reply(self.client.kernel_info(), limit=60)
+        except KernelGone:
+            self.__exit__()
+            raise CannotGrade("no kernel could be started; is ipykernel installed?") from None
+        return self
+
+    def __exit__(self, *_):
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+    def run(self, source: str) -> None:
+        """Run a cell; whether it raises or is interrupted does not matter here."""
+        self.reply(self.client.execute(source, stop_on_error=False, allow_stdin=False))
+
+    def judge(self, name: str, candidate: str) -> dict:
+        """The verdict on the learner's object: a dict with passed, message, misconception."""
+        verdict = VERDICT.format(name=name, candidate=candidate)
+        message = self.client.execute(
+            "", silent=True, user_expressions={"verdict": verdict}, allow_stdin=False
+        )
+        reply = self.reply(message).get("user_expressions", {}).get("verdict", {})
+        try:
+            found = json.loads(ast.literal_eval(reply["data"]["text/plain"]))
+            return {"passed": found["passed"] is True} | found
+        except (KeyError, TypeError, ValueError, SyntaxError):
+            why = reply.get("ename", "interrupted: it ran too long")
+            return {"passed": False, "message": f"no verdict ({why} {reply.get('evalue', '')})"}
+
+    def reply(self, message_id: str, limit: float | None = None) -> dict:
+        """Wait for the answer to a request; past the limit interrupt, then kill."""
+        limit = limit or self.timeout
+        end, interrupted = time.monotonic() + limit, False
+        while True:
+            try:
+                message = self.client.get_shell_msg(timeout=0.2)
+                if message["parent_header"].get("msg_id") == message_id:
+                    return message["content"]
+            except Empty:
+                if not self.manager.is_alive():
+                    raise KernelGone("not reached: an earlier cell ended Python") from None
+            if time.monotonic() > end and not interrupted:
+                self.manager.interrupt_kernel()
+                interrupted, end = True, time.monotonic() + INTERRUPT_GRACE
+            elif time.monotonic() > end:
+                self.manager.shutdown_kernel(now=True)
+                raise KernelGone(f"not reached: an earlier cell ran on after {limit:g} s")
+
+
+# What is shown
+
+
+def progress(label: str) -> Callable[[int, int], None]:
+    """A progress bar on stderr, if that is a terminal."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=label, leave=False, disable=None, file=sys.stderr, unit="cell")
+
+    def update(done: int, of: int) -> None:
+        bar.total = of
+        bar.update(done - bar.n)
+        if done == of:
+            bar.close()
+
+    return update
+
+
+def total(results: list[LessonResult]) -> tuple[float, float]:
+    """Points and most points, each lesson counted once: by the best of its notebooks."""
+    best: dict[str, LessonResult] = {}
+    for result in results:
+        if result.lesson not in best or result.points > best[result.lesson].points:
+            best[result.lesson] = result
+    lessons = best.values()
+    return sum(one.points for one in lessons), sum(one.max_points for one in lessons)
+
+
+def as_text(results: list[LessonResult], skipped: dict[str, str]) -> str:
+    names = [one.exercise for result in results for one in result.exercises]
+    width = max(map(len, names), default=0)
+    lines = []
+    for result in results:
+        lines.append(f"{result.lesson}  ({result.notebook}, {result.seconds:.0f} s)")
+        for one in result.exercises:
+            mark = "✓" if one.passed else "✗"
+            points = f"{one.points:g}/{one.max_points:g}" if one.max_points else "extra"
+            lines.append(
+                f"  {mark} {one.exercise:{width}}  {points:>5}  {first_line(one)}".rstrip()
+            )
+        lines += [f"    {'':{width}}  {f'{result.points:g}/{result.max_points:g}':>5}", ""]
+    for path, reason in skipped.items():
+        lines.append(f"skipped {path}: {reason}")
+    points, most = total(results)
+    lines.append(f"total {points:g}/{most:g}")
+    return "\n".join(lines)
+
+
+def first_line(result: ExerciseResult) -> str:
+    """What a failed check says first; the line above it only repeats the exercise's name."""
+    lines = [line.strip() for line in result.message.splitlines() if line.strip(" ✗✓")]
+    said = [line for line in lines if line.strip(" ✗✓") != result.exercise]
+    if result.passed or not said:
+        return ""
+    return said[0] if len(said[0]) <= 100 else said[0][:99] + "…"
+
+
+def as_data(results: list[LessonResult], skipped: dict[str, str]) -> str:
+    points, most = total(results)
+    lessons = [
+        {
+            **asdict(result),
+            "points": result.points,
+            "max_points": result.max_points,
+        }
+        for result in results
+    ]
+    left_out = [{"notebook": path, "reason": reason} for path, reason in skipped.items()]
+    data = {"points": points, "max_points": most, "lessons": lessons, "skipped": left_out}
+    return json.dumps(data, indent=1, ensure_ascii=False)

@@ -1,0 +1,58 @@
+"""The lessons as they are handed out: in the wheel, or in the repository around this package."""
+
+import ast
+import json
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def released_lessons() -> dict[str, Path]:
+    """The released notebooks, as lesson name -> path, in the order of the course.
+
+    Raises:
+        FileNotFoundError: if neither the package nor the repository has any.
+    """
+    for folder in (PACKAGE / "lessons", PACKAGE.parent / "notebooks"):
+        found = {path.stem: path for path in sorted(folder.glob("[0-9][0-9]_*.ipynb"))}
+        if found:
+            return found
+    raise FileNotFoundError("no lessons found: neither in the package nor in notebooks/")
+
+
+def code_cells(notebook: dict) -> list[dict]:
+    """The code cells of a notebook read from JSON, each with its `source` as one string."""
+    cells = []
+    for cell in notebook["cells"]:
+        if cell.get("cell_type") == "code":
+            source = cell.get("source", "")
+            cells.append(cell | {"source": source if isinstance(source, str) else "".join(source)})
+    return cells
+
+
+def find_check(cell: dict) -> tuple[str, str, bool] | None:
+    """What a code cell checks: `(exercise, expression of the candidate, nothing else in it)`.
+
+    None if the cell has no line `check("name", candidate)`.
+    """
+    try:
+        statements = ast.parse(cell["source"]).body
+    except SyntaxError:
+        return None
+    for statement in statements:
+        match statement:
+            case ast.Expr(
+                value=ast.Call(
+                    func=ast.Name(id="check"),
+                    args=[ast.Constant(value=str(name)), candidate, *_],
+                )
+            ):
+                return name, ast.unparse(candidate), len(statements) == 1
+    return None
+
+
+def release_checks(path: Path) -> dict[str, str]:
+    """The check cells of a released notebook, in order: exercise -> expression of the candidate."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    checks = (find_check(cell) for cell in code_cells(notebook))
+    return {name: candidate for name, candidate, _ in filter(None, checks)}

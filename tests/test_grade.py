@@ -1,0 +1,264 @@
+"""`attnfuse grade`: what learners get for what they wrote, and for what they tried."""
+
+import json
+
+import learners
+import pytest
+
+from attnfuse.cli import main
+from attnfuse.exercises import EXERCISES
+from attnfuse.grade import CannotGrade, Kernel, grade_notebook, lesson_of
+
+LESSON, EXERCISE = "00_start_here", "weighted_average"
+POINTS = EXERCISES[EXERCISE].points
+
+
+@pytest.fixture
+def notebook(tmp_path):
+    """Saves a notebook under a name and returns its path."""
+    return lambda content, name=f"{LESSON}.ipynb": learners.save(content, tmp_path / name)
+
+
+def code(source: str) -> dict:
+    return {"cell_type": "code", "metadata": {}, "source": source, "outputs": []}
+
+
+# Every lesson
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", learners.LESSONS)
+def test_solved_gets_full_marks(lesson, notebook):
+    result = grade_notebook(
+        notebook(learners.solved(lesson), f"{lesson}.ipynb"), quick=learners.QUICK
+    )
+    assert [one.message for one in result.exercises if not one.passed] == []
+    assert result.points == result.max_points == learners.full_marks(lesson)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", learners.LESSONS)
+def test_the_release_gets_nothing(lesson, notebook):
+    result = grade_notebook(
+        notebook(learners.stub(lesson), f"{lesson}.ipynb"), quick=learners.QUICK
+    )
+    assert {one.exercise for one in result.exercises if one.passed} == set()
+    assert (result.points, result.max_points) == (0, learners.full_marks(lesson))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lesson", learners.LESSONS)
+def test_one_wrong_answer_loses_exactly_its_points(lesson, notebook):
+    exercise = learners.core(lesson)[-1]
+    result = grade_notebook(
+        notebook(learners.wrong(lesson, exercise), f"{lesson}.ipynb"), quick=learners.QUICK
+    )
+    assert {one.exercise: one.points for one in result.exercises if not one.passed} == {exercise: 0}
+    assert result.points == result.max_points - EXERCISES[exercise].points
+    failed = next(one for one in result.exercises if one.exercise == exercise)
+    assert failed.misconception
+
+
+# What learners do to notebooks
+
+
+def stub_with(cells: list[dict]) -> dict:
+    content = learners.stub(LESSON)
+    content["cells"] += cells
+    return content
+
+
+def test_a_check_cell_without_metadata_is_found_by_its_text(notebook):
+    content = learners.solved(LESSON)
+    for cell in content["cells"]:
+        cell["metadata"] = {}
+    assert grade_notebook(notebook(content)).points == POINTS
+
+
+def test_an_edited_check_cell_is_restored(notebook):
+    content = learners.stub(LESSON)
+    learners.cell(content, f"{EXERCISE}-check")["source"] = "print('✓ weighted_average')"
+    assert grade_notebook(notebook(content)).points == 0
+
+
+def test_a_deleted_check_cell_is_judged_at_the_end(notebook):
+    content = learners.solved(LESSON)
+    content["cells"].remove(learners.cell(content, f"{EXERCISE}-check"))
+    assert grade_notebook(notebook(content)).points == POINTS
+
+
+def test_an_answer_after_the_check_cell_is_too_late(notebook):
+    late = code("def weighted_average(value, weights):\n    return value @ weights / weights.sum()")
+    assert grade_notebook(notebook(stub_with([late]))).points == 0
+
+
+def test_an_answer_and_its_check_merged_into_one_cell(notebook):
+    content = learners.solved(LESSON)
+    check = learners.cell(content, f"{EXERCISE}-check")
+    content["cells"].remove(check)
+    answer = learners.cell(content, EXERCISE)
+    answer["metadata"] = {}
+    answer["source"] = [*answer["source"], "\n", *check["source"]]
+    assert grade_notebook(notebook(content)).points == POINTS
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        f"print('✓ {EXERCISE} · 5 cases · {POINTS} points')",
+        "import attnfuse\nattnfuse.check = lambda *_, **__: print('✓')\ncheck = attnfuse.check",
+    ],
+)
+def test_what_a_notebook_prints_or_shadows_earns_nothing(notebook, forgery):
+    content = learners.stub(LESSON)
+    content["cells"].insert(3, code(forgery))
+    check = learners.cell(content, f"{EXERCISE}-check")
+    text = [f"✓ {EXERCISE} · 5 cases · {POINTS} points"]
+    check["outputs"] = [{"output_type": "stream", "name": "stdout", "text": text}]
+    assert grade_notebook(notebook(content)).points == 0
+
+
+def test_a_cell_that_raises_or_is_no_python_does_not_stop_the_rest(notebook):
+    content = learners.solved(LESSON)
+    content["cells"][3:3] = [code("1 / 0"), code("this is no Python"), code("raise SystemExit")]
+    assert grade_notebook(notebook(content)).points == POINTS
+
+
+def test_a_deleted_answer_is_named(notebook):
+    content = learners.solved(LESSON)
+    content["cells"].remove(learners.cell(content, EXERCISE))
+    (result,) = grade_notebook(notebook(content)).exercises
+    assert not result.passed
+    assert "NameError" in result.message
+
+
+def test_a_flood_of_output_is_survived(notebook):
+    content = learners.solved(LESSON)
+    content["cells"].insert(3, code("for _ in range(20_000):\n    print('x' * 500)"))
+    assert grade_notebook(notebook(content)).points == POINTS
+
+
+def test_a_looping_cell_is_interrupted_and_the_rest_graded(notebook):
+    content = learners.solved(LESSON)
+    content["cells"].insert(3, code("while True:\n    pass"))
+    assert grade_notebook(notebook(content), timeout=4).points == POINTS
+
+
+def test_a_cell_that_ignores_interrupts_is_ended(notebook, monkeypatch):
+    monkeypatch.setattr("attnfuse.grade.INTERRUPT_GRACE", 1)
+    loop = "while True:\n    try:\n        while True:\n            pass\n    except BaseException:\n        pass"
+    content = learners.solved(LESSON)
+    content["cells"].insert(3, code(loop))
+    (result,) = grade_notebook(notebook(content), timeout=4).exercises
+    assert not result.passed
+    assert "ran on after 4 s" in result.message
+
+
+def test_an_answer_that_loops_scores_nothing(notebook):
+    content = learners.solved(LESSON)
+    learners.cell(content, EXERCISE)["source"] = (
+        "def weighted_average(value, weights):\n    while True:\n        pass"
+    )
+    (result,) = grade_notebook(notebook(content), timeout=4).exercises
+    assert not result.passed
+
+
+def test_a_kernel_that_ends_itself(notebook):
+    content = learners.solved(LESSON)
+    content["cells"].insert(3, code("import os\nos._exit(0)"))
+    (result,) = grade_notebook(notebook(content)).exercises
+    assert not result.passed
+    assert "ended Python" in result.message
+
+
+def test_the_kernel_hides_quick_mode_and_pytest_from_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATTNFUSE_QUICK", "1")
+    spy = "import os; s = {'ATTNFUSE_QUICK', 'PYTEST_CURRENT_TEST'} & set(os.environ)"
+    with Kernel(tmp_path, quick=False, timeout=60) as kernel:
+        kernel.run(f"{spy}\nif s: os._exit(1)")
+        kernel.run("pass")
+
+
+# Which lesson a file is
+
+
+@pytest.mark.parametrize("name", [f"{LESSON} (1).ipynb", "Untitled.ipynb", "homework.ipynb"])
+@pytest.mark.parametrize("keeps_metadata", [True, False])
+def test_the_lesson_is_found(notebook, name, keeps_metadata):
+    content = learners.stub(LESSON)
+    if not keeps_metadata:
+        content["metadata"] = {}
+    assert lesson_of(notebook(content, name)) == LESSON
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "no JSON", "[]", '{"cells": 3}', '{"cells": [7]}', '{"cells": []}', "{}", '"cells"'],
+)
+def test_broken_and_foreign_files_are_refused(tmp_path, text):
+    path = tmp_path / "mine.ipynb"
+    path.write_text(text)
+    with pytest.raises(CannotGrade):
+        grade_notebook(path)
+
+
+# The command
+
+
+def test_the_command_grades_the_rest_names_the_broken_and_exits_2(notebook, capsys):
+    good = notebook(learners.solved(LESSON))
+    broken = good.with_name("broken.ipynb")
+    broken.write_text("{")
+    foreign = notebook({"cells": [code("x = 1")], "metadata": {}}, "foreign.ipynb")
+    missing = good.with_name("missing.ipynb")
+    assert main(["grade", *map(str, [good, broken, foreign, missing])]) == 2
+    shown = capsys.readouterr().out
+    assert f"total {POINTS}/{POINTS}" in shown
+    for path in (broken, foreign, missing):
+        assert f"skipped {path}: " in shown
+
+
+def test_the_command_as_json(notebook, capsys):
+    path = notebook(learners.solved(LESSON))
+    assert main(["grade", "--json", str(path)]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["points"], data["max_points"], data["skipped"]) == (POINTS, POINTS, [])
+    (lesson,) = data["lessons"]
+    assert lesson["lesson"] == LESSON
+    assert lesson["exercises"][0] | {"message": ""} == {
+        "exercise": EXERCISE,
+        "title": EXERCISES[EXERCISE].title,
+        "points": POINTS,
+        "max_points": POINTS,
+        "passed": True,
+        "message": "",
+        "misconception": None,
+    }
+
+
+def test_by_default_it_grades_work_and_skips_what_was_not_started(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["grade"]) == 2
+    for lesson in learners.LESSONS:
+        learners.save(learners.stub(lesson), tmp_path / "work" / f"{lesson}.ipynb")
+    beside = tmp_path / "work" / f"{LESSON}.new.ipynb"
+    learners.save(learners.stub(LESSON), beside)
+    capsys.readouterr()
+    assert main(["grade"]) == 1
+    shown = capsys.readouterr().out
+    assert shown.count("not started") == sum(shown.count(f" {name} ") for name in EXERCISES)
+    assert beside.name not in shown
+
+
+def test_two_notebooks_of_a_lesson_count_once_by_the_better(notebook, capsys):
+    good = notebook(learners.solved(LESSON))
+    bad = notebook(learners.stub(LESSON), f"{LESSON} (1).ipynb")
+    assert main(["grade", str(bad), str(good)]) == 0
+    assert f"total {POINTS}/{POINTS}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["grade", "--timeout"], ["nothing"], []])
+def test_wrong_usage_exits_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2

@@ -2,8 +2,8 @@
 
 c = get_config()  # noqa: F821 (nbgrader defines it)
 
-# Our check cells are the tests, and an answer's place is an ellipsis: it runs, and returns None.
-c.ClearSolutions.code_stub = {"python": "...  # YOUR CODE HERE"}
+# Our check cells are the tests, and an answer's place runs: a function returns None.
+c.ClearSolutions.code_stub = {"python": "pass  # YOUR CODE HERE"}
 c.ClearSolutions.begin_solution_delimeter = "BEGIN SOLUTION"
 c.ClearSolutions.end_solution_delimeter = "END SOLUTION"
 

@@ -214,7 +214,7 @@ def test_unknown_names_are_answered():
 
 
 def test_hint_comes_in_three_steps_after_three_failures(capsys):
-    name = "weighted_average"
+    name, first, last = "softmax", "exponentials = np.exp(", "return exponentials /"
     feedback._failures.clear()
     feedback._hints.clear()
     hint(name)
@@ -223,14 +223,29 @@ def test_hint_comes_in_three_steps_after_three_failures(capsys):
         with pytest.raises(CheckFailed) as failed:
             check(name, None)
     assert f'hint("{name}")' in str(failed.value)
-    solution_line = "return (weights * value).sum() / weights.sum()"
-    hint(name)
-    assert EXERCISES[name].hint in (out := capsys.readouterr().out)
-    assert solution_line not in out
-    hint(name)
-    assert solution_line not in capsys.readouterr().out
-    hint(name)
-    assert solution_line in capsys.readouterr().out
+    steps = []
+    for _ in range(4):
+        hint(name)
+        steps.append(capsys.readouterr().out)
+    assert EXERCISES[name].hint in steps[0]
+    assert [first in step for step in steps] == [False, True, True, True]
+    assert [last in step for step in steps] == [False, False, True, True]
+
+
+def test_every_exercise_has_an_answer_to_show():
+    for name in EXERCISES:
+        answer = feedback._answers()[name]
+        assert "SOLUTION" not in answer["answer"]
+        assert 0 <= answer["half"] < len(answer["answer"].splitlines())
+
+
+def test_numbers_are_printed_with_enough_digits_to_differ():
+    message = TOY.judge(lambda scores: softmax_by_loops(scores) + np.array([[1e-4]]) * 0.01).message
+    texts = [
+        line.split("=")[1] for line in message.splitlines() if line.startswith(("  exp", "  yours"))
+    ]
+    assert len(texts) == 2
+    assert texts[0] != texts[1]
 
 
 def test_verdict_json_answers_for_missing_answers():

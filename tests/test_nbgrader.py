@@ -58,10 +58,20 @@ def test_release_submit_autograde(course, lesson, monkeypatch):
     most = learners.full_marks(lesson)
     expected = {"solved": most, "stub": 0, "wrong": most - EXERCISES[exercise].points}
     assert scores(course, lesson) == {name: (points, most) for name, points in expected.items()}
-    graded = learners.read(course / "autograded" / "solved" / lesson / f"{lesson}.ipynb")
-    outputs = [output for cell in graded["cells"] for output in cell.get("outputs", [])]
-    assert [output for output in outputs if output.get("name") == "stderr"] == []
-    assert [output for output in outputs if output["output_type"] == "error"] == []
+    for student in ("solved", "stub"):
+        graded = learners.read(course / "autograded" / student / lesson / f"{lesson}.ipynb")
+        raised = set()
+        for cell in graded["cells"]:
+            for output in cell.get("outputs", []):
+                assert output.get("name") != "stderr", (cell["id"], output)
+                if output["output_type"] == "error":
+                    raised.add(cell["id"])
+        if student == "solved":
+            assert not raised
+        else:  # run top to bottom unsolved: every check raises, and only try-it cells beside them
+            checks = {cell["id"] for cell in graded["cells"] if cell["id"].endswith("-check")}
+            assert checks <= raised
+            assert all(id.endswith(("-try", "-check")) for id in raised), raised
 
 
 def scores(course: Path, lesson: str) -> dict[str, tuple[float, float]]:

@@ -376,13 +376,21 @@ def dump(notebook) -> str:
 
 
 def answers(lessons: list[Lesson]) -> str:
-    """What `hint` shows last: each exercise's answer cell, as JSON."""
-    found = {
-        cell.marks["exercise"]: re.sub(r"(?m)^\s*### (BEGIN|END) SOLUTION\n?", "", cell.source)
-        for lesson in lessons
-        for cell in lesson.cells
-        if "exercise" in cell.marks
-    }
+    """What `hint` shows, as JSON: each answer, and up to which line its first half goes."""
+    found = {}
+    for lesson in lessons:
+        for cell in lesson.cells:
+            if "exercise" not in cell.marks:
+                continue
+            lines, own, inside = [], [], False  # own: where the solution's lines stand
+            for line in cell.source.splitlines():
+                if "### BEGIN SOLUTION" in line or "### END SOLUTION" in line:
+                    inside = not inside
+                    continue
+                lines.append(line)
+                own += [len(lines)] * inside
+            half = own[(len(own) - 1) // 2] if len(own) > 1 else 0
+            found[cell.marks["exercise"]] = {"answer": "\n".join(lines), "half": half}
     return json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 

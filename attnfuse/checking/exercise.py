@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from attnfuse.checking.own import WriteYourOwn, switched_off
-from attnfuse.checking.show import copy_of, same, show, to_output
+from attnfuse.checking.show import copy_of, same, show, show_both, to_output
 
 KINDS = {
     "write": "write it",
@@ -202,10 +202,7 @@ class Exercise:
         if failure.inputs:
             lines.append(f"On this case{failure.note and f' ({failure.note})'}:")
             lines += [show(name, x) for name, x in failure.inputs.items()]
-        if failure.expected is not None:
-            lines.append(show("expected", failure.expected))
-        if failure.got is not None:
-            lines.append(show("yours", failure.got))
+        lines += show_both(failure.expected, failure.got)
         if attempt.printed_note:
             lines.append(attempt.printed_note.strip(" ·"))
         again = "" if self.value or not failure.inputs else f" Same case again: seed={seed}."

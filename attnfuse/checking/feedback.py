@@ -91,7 +91,7 @@ def verdict_json(name: str, thunk, seed: int | None = None) -> str:
 
 
 @cache
-def _answers() -> dict[str, str]:
+def _answers() -> dict[str, dict]:
     text = resources.files("attnfuse").joinpath("answers.json").read_text(encoding="utf-8")
     return json.loads(text)
 
@@ -110,14 +110,14 @@ def hint(name: str) -> None:
     step = _hints[name]
     _hints[name] += 1
     if step == 0:
-        print(f"Hint: {exercise.hint}\nStill stuck? Ask again for the first half of an answer.")
+        print(f"Hint: {exercise.hint}\nStill stuck? Ask again for a part of an answer.")
         return
-    lines = _answers()[name].splitlines()
-    if step == 1 and len(lines) > 1:
-        half = "\n".join(lines[: (len(lines) + 1) // 2])
-        print(f"The first half of an answer:\n\n{half}\n\nAsk again for all of it.")
+    answer, half = _answers()[name].values()
+    if step == 1 and half:
+        first = "\n".join(answer.splitlines()[:half])
+        print(f"The first half of an answer:\n\n{first}\n\nAsk again for all of it.")
         return
-    print("An answer:\n\n" + "\n".join(lines))
+    print(f"An answer:\n\n{answer}")
 
 
 def quiz(id: str, answer=None) -> None:

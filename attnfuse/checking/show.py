@@ -59,18 +59,16 @@ def _numeric(x) -> bool:
     return isinstance(x, np.ndarray) and x.dtype.kind in NUMBERS
 
 
-def show(name: str, x, lines: int = 8) -> str:
+def show(name: str, x, digits: int = 3, lines: int = 8) -> str:
     """`name (shape) = values` on a few lines, indented, small numbers of digits."""
     if isinstance(x, np.ndarray) and x.ndim:
         shape = f" {x.shape}"
         text = np.array2string(
-            x, precision=3, suppress_small=_moderate(x), threshold=60, edgeitems=2
+            x, precision=digits, suppress_small=_moderate(x), threshold=60, edgeitems=2
         )
     elif isinstance(x, np.ndarray | np.generic | float):
-        shape, text = (
-            "",
-            f"{np.asarray(x).item():.6g}" if np.asarray(x).dtype.kind == "f" else str(x),
-        )
+        number = np.asarray(x)
+        shape, text = "", f"{number.item():.{digits + 3}g}" if number.dtype.kind == "f" else str(x)
     elif callable(x):
         shape, text = "", getattr(x, "__name__", type(x).__name__)
     else:
@@ -81,6 +79,16 @@ def show(name: str, x, lines: int = 8) -> str:
     if len(rows) == 1:
         return f"  {name}{shape} = {rows[0]}"
     return "\n".join([f"  {name}{shape} ="] + [f"    {row}" for row in rows])
+
+
+def show_both(expected, got) -> list[str]:
+    """Expected and got, None left out, with as many digits as it takes to tell them apart."""
+    for digits in (3, 6, 12):
+        texts = [show("", x, digits) for x in (expected, got) if x is not None]
+        if len(set(texts)) == len(texts):
+            break
+    named = (("expected", expected), ("yours", got))
+    return [show(name, x, digits) for name, x in named if x is not None]
 
 
 def _moderate(x) -> bool:

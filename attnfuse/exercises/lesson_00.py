@@ -29,8 +29,8 @@ def _between(attempt, case, rng):
     result, value = attempt.result["average"], case.inputs["value"]
     if not value.min() - 1e-9 <= result <= value.max() + 1e-9:
         raise Mismatch(
-            "An average lies between the smallest and the largest value.",
-            expected=np.array([value.min(), value.max()]),
+            f"An average lies between the smallest value, {value.min():.4g}, and the largest, "
+            f"{value.max():.4g}.",
             got=result,
         )
 

@@ -31,11 +31,14 @@ BARE = ("written", "none", "arity", "own", "stopped")
 
 
 class Mismatch(Exception):
-    """Raised by a property that does not hold: one sentence, and what was expected and got."""
+    """Raised by a property that does not hold: one sentence, and what was expected and got.
 
-    def __init__(self, text: str, expected=None, got=None):
+    `labels` name the two, such as `("before", "after")` where a change must have no effect.
+    """
+
+    def __init__(self, text: str, expected=None, got=None, labels=("expected", "yours")):
         super().__init__(text)
-        self.text, self.expected, self.got = text, expected, got
+        self.text, self.expected, self.got, self.labels = text, expected, got, labels
 
 
 class _Failure(Mismatch):
@@ -202,7 +205,7 @@ class Exercise:
         if failure.inputs:
             lines.append(f"On this case{failure.note and f' ({failure.note})'}:")
             lines += [show(name, x) for name, x in failure.inputs.items()]
-        lines += show_both(failure.expected, failure.got)
+        lines += show_both(failure.labels, failure.expected, failure.got)
         if attempt.printed_note:
             lines.append(attempt.printed_note.strip(" ·"))
         again = "" if self.value or not failure.inputs else f" Same case again: seed={seed}."
@@ -253,7 +256,7 @@ class Attempt:
                 expected = self._expected(case)
                 self._compare_shapes(expected)
                 for prop in self.exercise.properties:
-                    self._test(prop, case, np.random.default_rng([seed, i]))
+                    self._test(prop, expected, case, np.random.default_rng([seed, i]))
                 self._compare(expected, case)
             except _Failure as failure:
                 if failure.checked not in BARE:
@@ -287,9 +290,9 @@ class Attempt:
         if self.exercise.value:
             return
         if not callable(self.candidate) and self.exercise.run is None:
-            kind = type(self.candidate).__name__
+            kind = _kind(to_output(self.candidate))
             raise _Failure(
-                f"check needs the function itself, not a {kind}: no parentheses after its name.",
+                f"check needs the function itself, not {kind}: no parentheses after its name.",
                 checked="written",
             )
 
@@ -377,7 +380,7 @@ class Attempt:
                     isinstance(got, (list, tuple)) and isinstance(want, (list, tuple))
                 ):
                     raise _Failure(
-                        f"`{name}` must be a {_kind(want)}; yours is a {_kind(got)}.",
+                        f"`{name}` must be {_kind(want)}; yours is {_kind(got)}.",
                         checked="type",
                     )
                 continue
@@ -399,31 +402,43 @@ class Attempt:
                     checked="dtype",
                 )
 
-    def _test(self, prop: Property, case: Case, rng):
+    def _test(self, prop: Property, expected, case: Case, rng):
         try:
             prop.test(self, case, rng)
         except _Failure:
             raise
         except Mismatch as mismatch:
-            raise _Failure(
+            failure = _Failure(
                 f"Checked: {prop.name}. {mismatch.text}",
                 mismatch.expected,
                 mismatch.got,
                 checked=prop.name,
-            ) from None
+            )
+            failure.labels = mismatch.labels
+            wrong = self._wrong(expected, case)
+            if wrong:  # the result itself is wrong already: show it against the definition's
+                failure.expected, failure.got = expected[wrong], self.result[wrong]
+                failure.labels = (f"expected {wrong}", f"your {wrong}")
+            raise failure from None
+
+    def _wrong(self, expected, case: Case) -> str | None:
+        """The name of the first output that is not what the definition gives."""
+        tolerance = self.exercise._tolerance(case)
+        return next(
+            (n for n, x in expected.items() if not same(x, self.result[n], *tolerance)), None
+        )
 
     def _compare(self, expected, case: Case):
-        tolerance = self.exercise._tolerance(case)
-        for name, want in expected.items():
-            got = self.result[name]
-            if same(want, got, *tolerance):
-                continue
-            text = f"`{name}` is not what the definition gives."
-            if isinstance(got, np.ndarray) and got.dtype.kind == "f":
-                bad = int((~np.isfinite(got)).sum() - (~np.isfinite(want)).sum())
-                if bad > 0:
-                    text = f"`{name}` holds {bad} value{'s' * (bad != 1)} that are NaN or infinite."
-            raise _Failure(text, expected=want, got=got, checked="definition")
+        name = self._wrong(expected, case)
+        if name is None:
+            return
+        want, got = expected[name], self.result[name]
+        text = f"`{name}` is not what the definition gives."
+        if isinstance(got, np.ndarray) and got.dtype.kind == "f":
+            bad = int((~np.isfinite(got)).sum() - (~np.isfinite(want)).sum())
+            if bad > 0:
+                text = f"`{name}` holds {bad} value{'s' * (bad != 1)} that are NaN or infinite."
+        raise _Failure(text, expected=want, got=got, checked="definition")
 
     def _compare_value(self):
         exercise = self.exercise
@@ -432,17 +447,20 @@ class Attempt:
             text = (
                 "That is not what happens. Think it through again, then let the next cells show it."
             )
-            if isinstance(want, np.ndarray) != isinstance(got, np.ndarray):
-                text = f"The answer is a {_kind(want)}; yours is a {_kind(got)}."
+            if _kind(want) != _kind(got):
+                text = f"The answer is {_kind(want)}; yours is {_kind(got)}."
             raise _Failure(text, got=got, checked="value")
 
 
 def _kind(x) -> str:
     if isinstance(x, np.ndarray):
-        if x.dtype.kind in "bifu":
-            return "number" if x.ndim == 0 else f"array of {x.dtype}"
-        return f"{x.dtype} array"
-    return type(x).__name__
+        if x.dtype.kind not in "bifu":
+            return f"an array of {x.dtype}"
+        return (
+            "one number" if x.ndim == 0 else f"{x.shape[0]} numbers" if x.ndim == 1 else "an array"
+        )
+    name = type(x).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
 
 
 def _short(error) -> str:

@@ -91,7 +91,10 @@ def masked_equals_deleted(output: str = "context", tolerance: float = 1e-5) -> P
         deleted = attempt(**_take_keys({**case.inputs, "mask": mask}, kept))[output]
         if not same(deleted, with_mask, tolerance, tolerance):
             raise Mismatch(
-                f"Masking key {gone} must equal deleting it.", expected=deleted, got=with_mask
+                f"Masking key {gone} must equal deleting it.",
+                deleted,
+                with_mask,
+                labels=("deleted", "masked"),
             )
 
     return Property("a masked key equals a deleted key", test)
@@ -114,8 +117,9 @@ def no_leak_from_masked(output: str = "context", tolerance: float = 1e-5) -> Pro
         if not same(before, after, tolerance, tolerance):
             raise Mismatch(
                 f"Key {gone} is masked, yet changing it by 10,000 changed `{output}`.",
-                expected=before,
-                got=after,
+                before,
+                after,
+                labels=("before", "after"),
             )
 
     return Property("nothing leaks from a masked key", test)
@@ -127,15 +131,17 @@ def duplicating_every_key_changes_nothing(output="context", tolerance: float = 1
     def test(attempt, case, rng):
         twice = np.repeat(np.arange(case.inputs["key"].shape[-2]), 2)
         inputs = _take_keys(case.inputs, twice)
-        _unchanged(attempt, inputs, output, "Doubling every key changed", tolerance)
+        _unchanged(attempt, inputs, output, "Listing every key twice changed", tolerance)
 
-    return Property("doubling every key changes nothing", test)
+    return Property("listing every key twice changes nothing", test)
 
 
 def _unchanged(attempt, inputs, output, text, tolerance):
     got = attempt(**inputs)[output]
     if not same(attempt.result[output], got, tolerance, tolerance):
-        raise Mismatch(f"{text} `{output}`.", expected=attempt.result[output], got=got)
+        raise Mismatch(
+            f"{text} `{output}`.", attempt.result[output], got, labels=("before", "after")
+        )
 
 
 def _mask(inputs):

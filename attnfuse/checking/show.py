@@ -81,13 +81,13 @@ def show(name: str, x, digits: int = 3, lines: int = 8) -> str:
     return "\n".join([f"  {name}{shape} ="] + [f"    {row}" for row in rows])
 
 
-def show_both(expected, got) -> list[str]:
-    """Expected and got, None left out, with as many digits as it takes to tell them apart."""
+def show_both(labels: tuple[str, str], expected, got) -> list[str]:
+    """Two values under their labels, None left out, with as many digits as it takes to tell them apart."""
     for digits in (3, 6, 12):
         texts = [show("", x, digits) for x in (expected, got) if x is not None]
         if len(set(texts)) == len(texts):
             break
-    named = (("expected", expected), ("yours", got))
+    named = zip(labels, (expected, got), strict=True)
     return [show(name, x, digits) for name, x in named if x is not None]
 
 

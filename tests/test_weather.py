@@ -65,3 +65,27 @@ def test_days_apart_of_many():
     assert apart.max() <= 182
     for turn in (-365, 365):
         np.testing.assert_array_equal(weather.days_apart(query + turn, key), apart)
+
+
+def test_waves_are_recovered_and_never_see_their_own_year():
+    day = np.tile(np.arange(1, 366), 2)
+    year = np.repeat([2001, 2002], 365)
+    angle = 2 * np.pi * day / weather.YEAR
+    temperature = 10 + 3 * np.sin(angle) - 2 * np.cos(2 * angle)
+    record = weather.Days(day, year, temperature)
+    np.testing.assert_allclose(weather.waves(record, record, 2), temperature, atol=1e-9)
+    spoiled = weather.Days(day, year, np.where(year == 2001, 99.0, temperature))
+    forecast = weather.waves(spoiled, record, 2)
+    np.testing.assert_allclose(forecast[year == 2001], temperature[year == 2001], atol=1e-9)
+    with pytest.raises(ValueError, match="at least 1"):
+        weather.waves(record, record, 0)
+
+
+def test_gap_is_the_mean_of_twelve_stretches():
+    truth = np.zeros(24)
+    gap, error = weather.gap(np.full(24, 2.0), np.ones(24), truth)
+    assert (gap, error) == (3.0, 0.0)
+    uneven = np.repeat([1.0, 2.0], 12)
+    gap, error = weather.gap(uneven, truth, truth)
+    assert gap == 2.5
+    assert error == pytest.approx(np.std([1, 4] * 6, ddof=1) / 12**0.5)

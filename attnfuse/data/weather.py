@@ -75,3 +75,58 @@ def days_apart(query, key) -> np.ndarray:
     """
     gap = np.abs(np.asarray(query)[:, None] - np.asarray(key)[None, :]) % YEAR
     return np.minimum(gap, YEAR - gap)
+
+
+def waves(record: Days, asked: Days, count: int) -> np.ndarray:
+    """Forecast with a curve of waves that go 1, 2, … `count` times round the year.
+
+    The curve is a constant and, for each wave, a sine and a cosine. Their sizes make the squared
+    error on the record smallest. A year is never forecast from its own days: for each year asked
+    about, the curve is fitted to the record's other years.
+
+    Args:
+        record: the days to fit.
+        asked: the days to forecast; their temperatures are not looked at.
+        count: how many waves, at least 1.
+
+    Returns:
+        One temperature for each day asked about, `(T,)`.
+
+    Raises:
+        ValueError: if `count` is less than 1, or if the record has no other year.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    forecast = np.empty(len(asked.day))
+    for year in np.unique(asked.year):
+        kept, now = record.year != year, asked.year == year
+        if not kept.any():
+            raise ValueError(f"the record has no other year than {year}")
+        sizes = np.linalg.lstsq(
+            _round_the_year(record.day[kept], count), record.temperature[kept], rcond=None
+        )[0]
+        forecast[now] = _round_the_year(asked.day[now], count) @ sizes
+    return forecast
+
+
+def gap(forecast: np.ndarray, rival: np.ndarray, temperature: np.ndarray) -> tuple[float, float]:
+    """By how much a forecast's mean squared error exceeds a rival's, and how far that may be off.
+
+    The days are cut into twelve stretches (a warm week is one event, not seven), and the two
+    forecasts are compared in each.
+
+    Args:
+        forecast, rival, temperature: `(T,)` each, the days in order, at least 12.
+
+    Returns:
+        `(gap, error)`: the mean of the twelve gaps, and its standard error, the standard deviation
+        of the twelve divided by √12.
+    """
+    extra = (forecast - temperature) ** 2 - (rival - temperature) ** 2
+    gaps = np.array([stretch.mean() for stretch in np.array_split(extra, 12)])
+    return float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(12))
+
+
+def _round_the_year(day: np.ndarray, count: int) -> np.ndarray:
+    angles = 2 * np.pi / YEAR * day[:, None] * np.arange(1, count + 1)  # (days, count)
+    return np.hstack([np.ones((len(day), 1)), np.sin(angles), np.cos(angles)])

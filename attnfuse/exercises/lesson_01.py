@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from attnfuse.checking import Case, Exercise, Misconception, Mismatch, Property, properties
-from attnfuse.checking.show import same
+from attnfuse.checking.show import same, to_output
 
 LESSON = "01_attention_pooling"
 YEAR = 365
@@ -29,8 +29,8 @@ def softmax_cases(rng):
     uneven = rng.normal(size=(4, 6))
     uneven[1:3] -= [[2000], [5000]]
     return [
-        Case({"scores": rng.normal(size=(3, 1))}, "one key"),
         Case({"scores": rng.normal(size=(2, 3))}, "two queries, three keys"),
+        Case({"scores": rng.normal(size=(3, 1))}, "one key"),
         Case({"scores": rng.normal(size=(3, 4)) + 1000}, "scores near 1000"),
         Case({"scores": uneven}, "two rows far below the others"),
         Case({"scores": 1000 * rng.normal(size=(3, 5))}, "scores thousands apart in one row"),
@@ -52,46 +52,44 @@ def _shifting_a_row(attempt, case, rng):
         )
 
 
-def _parts(scores, shift):
-    return np.exp(scores - shift)
+def _shifted(scores):
+    return np.exp(scores - scores.max(axis=-1, keepdims=True))
+
+
+def _divided(parts, axis=-1, keepdims=True):
+    return parts / parts.sum(axis=axis, keepdims=keepdims)
 
 
 def _no_shift(scores):
-    parts = np.exp(scores)
-    return parts / parts.sum(axis=-1, keepdims=True)
+    return _divided(np.exp(scores))
 
 
 def _global_maximum(scores):
-    parts = _parts(scores, scores.max())
-    return parts / parts.sum(axis=-1, keepdims=True)
+    return _divided(np.exp(scores - scores.max()))
 
 
 def _mean_shift(scores):
-    parts = _parts(scores, scores.mean(axis=-1, keepdims=True))
-    return parts / parts.sum(axis=-1, keepdims=True)
+    return _divided(np.exp(scores - scores.mean(axis=-1, keepdims=True)))
 
 
 def _over_queries(scores):
-    parts = _parts(scores, scores.max(axis=0, keepdims=True))
-    return parts / parts.sum(axis=0, keepdims=True)
+    return _divided(np.exp(scores - scores.max(axis=0, keepdims=True)), axis=0)
 
 
 def _over_everything(scores):
-    parts = _parts(scores, scores.max())
-    return parts / parts.sum()
-
-
-def _only_exponentials(scores):
-    return _parts(scores, scores.max(axis=-1, keepdims=True))
+    return _divided(np.exp(scores - scores.max()), axis=None)
 
 
 def _no_exponential(scores):
-    return scores / scores.sum(axis=-1, keepdims=True)
+    return _divided(scores)
 
 
-def _no_keepdims(scores):
-    parts = _parts(scores, scores.max(axis=-1, keepdims=True))
-    return parts / parts.sum(axis=-1)
+def _maximum_without_keepdims(scores):
+    return _divided(np.exp(scores - scores.max(axis=-1)))
+
+
+def _neither_keeps_its_axis(scores):
+    return _divided(np.exp(scores - scores.max(axis=-1)), keepdims=False)
 
 
 def _small_number_below(scores):
@@ -99,10 +97,28 @@ def _small_number_below(scores):
     return parts / (parts.sum(axis=-1, keepdims=True) + 1e-9)
 
 
+def _small_number_on_each(scores):
+    return _divided(_shifted(scores) + 1e-9)
+
+
 def _log_softmax(scores):
     shifted = scores - scores.max(axis=-1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
 
+
+_COLUMNS = (
+    "Your columns sum to 1. Each query (row) has one unit of attention to spread over the keys: "
+    "normalise along the last axis, -1."
+)
+_ONE_SUM = "All your weights together sum to 1. Each row must sum to 1 by itself: `axis=-1`."
+_SUM_AXIS = (
+    "The row sums have shape (T,) and line up with the columns. Keep the axis: "
+    "`sum(axis=-1, keepdims=True)` has shape (T, 1)."
+)
+_SMALL = (
+    "You add a small number. Once each row's maximum is subtracted, its sum is at least 1 and "
+    "nothing can be 0/0: the small number only gives weight to keys that should have none."
+)
 
 SOFTMAX = Exercise(
     name="softmax",
@@ -142,19 +158,39 @@ SOFTMAX = Exercise(
         ),
         Misconception(
             "softmax over queries",
-            "Your columns sum to 1. Each query (row) has one unit of attention to spread over the "
-            "keys: normalise along the last axis, -1.",
+            _COLUMNS,
             _over_queries,
         ),
         Misconception(
+            "softmax over queries, no shift",
+            f"{_COLUMNS} And subtract each row's maximum first: `np.exp(1000)` is infinite.",
+            lambda scores: _divided(np.exp(scores), axis=0),
+        ),
+        Misconception(
             "one sum for all rows",
-            "All your weights together sum to 1. Each row must sum to 1 by itself: `axis=-1`.",
+            _ONE_SUM,
             _over_everything,
+        ),
+        Misconception(
+            "one sum for all rows, each with its own shift",
+            _ONE_SUM,
+            lambda scores: _divided(_shifted(scores), axis=None),
+        ),
+        Misconception(
+            "one sum for all rows, no shift",
+            f"{_ONE_SUM} And subtract each row's maximum first: `np.exp(1000)` is infinite.",
+            lambda scores: _divided(np.exp(scores), axis=None),
         ),
         Misconception(
             "not divided",
             "These are the exponentials. Divide each row by its sum.",
-            _only_exponentials,
+            _shifted,
+        ),
+        Misconception(
+            "not divided, no shift",
+            "These are the exponentials. Subtract each row's maximum first, and in the end divide "
+            "each row by its sum.",
+            lambda scores: np.exp(scores),
         ),
         Misconception(
             "no exponential",
@@ -164,15 +200,41 @@ SOFTMAX = Exercise(
         ),
         Misconception(
             "sum without keepdims",
-            "The row sums have shape (T,) and line up with the columns. Keep the axis: "
-            "`sum(axis=-1, keepdims=True)` has shape (T, 1).",
-            _no_keepdims,
+            _SUM_AXIS,
+            lambda scores: _divided(_shifted(scores), keepdims=False),
+        ),
+        Misconception(
+            "sum without keepdims, no shift",
+            f"{_SUM_AXIS} And subtract each row's maximum first: `np.exp(1000)` is infinite.",
+            lambda scores: _divided(np.exp(scores), keepdims=False),
+        ),
+        Misconception(
+            "maximum without keepdims",
+            "The row maxima have shape (T,) and line up with the columns, not with the rows. Keep "
+            "the axis: `scores.max(axis=-1, keepdims=True)` has shape (T, 1).",
+            _maximum_without_keepdims,
+        ),
+        Misconception(
+            "neither keeps its axis",
+            "The row maxima and the row sums have shape (T,) and line up with the columns, not "
+            "with the rows. Give both `keepdims=True`: then they have shape (T, 1).",
+            _neither_keeps_its_axis,
         ),
         Misconception(
             "a small number below",
             "A small number in the denominator hides 0/0 but gives rows that do not sum to 1, and "
             "`np.exp(1000)` stays infinite. Subtract each row's maximum instead.",
             _small_number_below,
+        ),
+        Misconception(
+            "a small number on each exponential",
+            _SMALL,
+            _small_number_on_each,
+        ),
+        Misconception(
+            "a small number on each weight",
+            _SMALL,
+            lambda scores: _divided(_shifted(scores)) + 1e-9,
         ),
         Misconception(
             "logarithms",
@@ -184,6 +246,7 @@ SOFTMAX = Exercise(
     reread="section 3, Softmax",
     hint="Subtract each row's own maximum (keep the axis), take exponentials, divide each row by "
     "its own sum (keep the axis again).",
+    atol=1e-12,
 )
 
 
@@ -264,6 +327,12 @@ DAYS_APART = Exercise(
             "Now December queries are right and January queries are wrong: 1 January is 364 days "
             "from 31 December. Both directions are needed at once.",
             lambda query, key: np.minimum(abs(_gap(query, key)), abs(_gap(query, key) - YEAR)),
+        ),
+        Misconception(
+            "a circle of 366",
+            "Your circle has 366 days: 31 December and 1 January are two days apart on it. The way "
+            "back is 365 minus the way there.",
+            lambda query, key: np.minimum(abs(_gap(query, key)), YEAR + 1 - abs(_gap(query, key))),
         ),
         Misconception(
             "days on a line",
@@ -354,6 +423,21 @@ def _pool_over_everything(scores, value):
     return weights @ value, weights
 
 
+def _pool_exponentials(scores, value):
+    parts = np.exp(scores)
+    return parts @ value, parts
+
+
+def _pool_shifted_exponentials(scores, value):
+    parts = _shifted(scores)
+    return parts @ value, parts
+
+
+def _pool_value_first(scores, value):
+    weights = softmax_by_loops(scores)
+    return value @ weights, weights
+
+
 def _pool_mean(scores, value):
     weights = softmax_by_loops(scores)
     return (weights * value).mean(axis=-1), weights
@@ -387,7 +471,7 @@ POOL = Exercise(
     lesson=LESSON,
     title="Two blanks in a pool",
     kind="finish",
-    minutes=4,
+    minutes=3,
     difficulty=1,
     points=0,
     reference=pool_by_loops,
@@ -410,6 +494,22 @@ POOL = Exercise(
             "All weights together sum to 1, so the queries share one unit of attention. Each query "
             "has a whole unit of its own.",
             _pool_over_everything,
+        ),
+        Misconception(
+            "not divided",
+            "Your weights are the exponentials of the scores. Divide each row by its sum.",
+            _pool_exponentials,
+        ),
+        Misconception(
+            "shifted, not divided",
+            "Your weights are exponentials, at most 1. Divide each row by its sum.",
+            _pool_shifted_exponentials,
+        ),
+        Misconception(
+            "the value first",
+            "Mind the order of the product. `weights @ value` sums over the keys: (T, S) with (S,) "
+            "gives (T,). The other way round, or transposed, the axes do not fit.",
+            _pool_value_first,
         ),
         Misconception(
             "mean of the products",
@@ -467,6 +567,24 @@ def copies_by_loops():
     return context([0, 0, 1, 1]), context([0, 1, 1])
 
 
+def _two_numbers(prediction):
+    """The two numbers, or which of them is wrong; a prediction's check never shows the right ones."""
+    numbers = to_output(prediction)
+    if (
+        not isinstance(numbers, np.ndarray)
+        or numbers.shape != (2,)
+        or numbers.dtype.kind not in "if"
+    ):
+        raise Mismatch("Two numbers are asked for: `prediction = (first, second)`.")
+    right = np.isclose(numbers, copies_by_loops(), rtol=0.002)
+    if not right.all():
+        says = "Neither is right in its place."
+        if right.any():
+            says = f"The {'first' if right[0] else 'second'} is right, the other is not."
+        raise Mismatch(f"You say {numbers[0]:.3g} and {numbers[1]:.3g}. {says}")
+    return numbers
+
+
 COPIES = Exercise(
     name="copies",
     lesson=LESSON,
@@ -476,39 +594,49 @@ COPIES = Exercise(
     difficulty=2,
     points=2,
     reference=copies_by_loops,
-    value=True,
+    run=_two_numbers,
     rtol=0.002,
     outputs={"prediction": ""},
     misconceptions=[
         Misconception(
             "copies share their day's weight",
-            "The first is right. But the copy of the warm day does not share that day's weight: "
-            "its score is as high, so it takes an equal part, and the weights are 3 : 1 : 1.",
+            "In the second, the copy does not share its day's part: its score is as high as the "
+            "original's, so it has as many parts.",
             (12.5, 12.5),
         ),
         Misconception(
-            "weights not renormalised",
+            "weights not divided again",
             "You kept the old weights and added those of the copies. Softmax divides by the sum "
-            "over all keys, copies included: the weights sum to 1 again, and no average of 10 and "
-            "20 can exceed 20.",
+            "over all entries, copies included. No average of 10 and 20 can exceed 20.",
             (25.0, 17.5),
         ),
         Misconception(
+            "the first not divided again",
+            "In the first you kept the old weights and added those of the copies. No average of 10 "
+            "and 20 can exceed 20: divide by the new sum of the parts.",
+            (25.0, 14.0),
+        ),
+        Misconception(
+            "the second not divided again",
+            "In the second you kept the old weights and added that of the copy. Then they sum to "
+            "more than 1: divide by the new sum of the parts.",
+            (12.5, 17.5),
+        ),
+        Misconception(
             "plain average",
-            "That is the average of the temperatures, without the weights. The cold day weighs "
-            "three times as much as the warm one.",
+            "That is the average of the temperatures, without the weights. The cold day has three "
+            "times as many parts as the warm one.",
             (15.0, 50 / 3),
         ),
         Misconception(
             "more keys, less difference",
-            "The second is right. But with everything twice the weights are 3 : 3 : 1 : 1, so both "
-            "days keep their shares, 6/8 and 2/8.",
+            "In the first, the cold day is there twice as well. Count the parts of all four entries.",
             (15.0, 14.0),
         ),
         Misconception(
             "a copy takes all from the cold day",
-            "The first is right. In the second you gave both warm entries a quarter and the cold "
-            "one the rest. All three are divided by the same new sum: 3/5, 1/5, 1/5.",
+            "In the second you gave the warm day twice its old weight, and the cold day the rest. "
+            "Add up the parts of all three entries, and divide by that sum.",
             (12.5, 15.0),
         ),
         Misconception(
@@ -624,10 +752,22 @@ def _zeros_and_renormalised(scores, value, query_year, key_year):
     return _pooled(weights / np.where(total == 0, 1, total), value)
 
 
-def _own_year(scores, value, query_year, key_year):
-    mask = ~_mask(query_year, key_year)
+def _zeros_and_divided_by_zero(scores, value, query_year, key_year):
+    return _pooled(_divided(_softmax(scores) * _mask(query_year, key_year)), value)
+
+
+def _kept(mask, scores, value, empty_rows_zero):
     weights = _softmax(np.where(mask, scores, -np.inf))
-    return _pooled(np.where(mask.any(axis=-1, keepdims=True), weights, 0), value)
+    if empty_rows_zero:
+        weights = np.where(mask.any(axis=-1, keepdims=True), weights, 0)
+    return _pooled(weights, value)
+
+
+def _own_year(empty_rows_zero):
+    def wrong(scores, value, query_year, key_year):
+        return _kept(~_mask(query_year, key_year), scores, value, empty_rows_zero)
+
+    return wrong
 
 
 def _score_zero(scores, value, query_year, key_year):
@@ -641,10 +781,12 @@ def _filled(fill):
     return wrong
 
 
-def _earlier_years(scores, value, query_year, key_year):
-    mask = query_year[:, None] > key_year[None, :]
-    weights = _softmax(np.where(mask, scores, -np.inf))
-    return _pooled(np.where(mask.any(axis=-1, keepdims=True), weights, 0), value)
+def _earlier_years(empty_rows_zero):
+    def wrong(scores, value, query_year, key_year):
+        mask = query_year[:, None] > key_year[None, :]
+        return _kept(mask, scores, value, empty_rows_zero)
+
+    return wrong
 
 
 def _no_mask(scores, value, query_year, key_year):
@@ -656,7 +798,7 @@ OTHER_YEARS = Exercise(
     lesson=LESSON,
     title="Only other years",
     kind="write",
-    minutes=10,
+    minutes=8,
     difficulty=3,
     points=2,
     reference=other_years_by_loops,
@@ -683,9 +825,20 @@ OTHER_YEARS = Exercise(
             _zeros_and_renormalised,
         ),
         Misconception(
+            "zeros, then divided by zero",
+            "Dividing again after the zeros is right until the own year is so near that all other "
+            "weights have underflowed to 0: then it is 0/0. Mask the scores, before the softmax.",
+            _zeros_and_divided_by_zero,
+        ),
+        Misconception(
             "the mask upside down",
             "Your mask keeps the query's own year and drops the others. True means: may attend.",
-            _own_year,
+            _own_year(empty_rows_zero=True),
+        ),
+        Misconception(
+            "the mask upside down, empty rows NaN",
+            "Your mask keeps the query's own year and drops the others. True means: may attend.",
+            _own_year(empty_rows_zero=False),
         ),
         Misconception(
             "score 0 for no",
@@ -714,7 +867,12 @@ OTHER_YEARS = Exercise(
         Misconception(
             "earlier years only",
             "You allow earlier years only. Here every other year may be used, later ones too.",
-            _earlier_years,
+            _earlier_years(empty_rows_zero=True),
+        ),
+        Misconception(
+            "earlier years only, empty rows NaN",
+            "You allow earlier years only. Here every other year may be used, later ones too.",
+            _earlier_years(empty_rows_zero=False),
         ),
         Misconception(
             "no mask",
@@ -723,10 +881,11 @@ OTHER_YEARS = Exercise(
             _no_mask,
         ),
     ],
-    own=["attnfuse.attention.softmax", "attnfuse.attention.attention_pooling"],
+    own=["attnfuse.attention.attention_pooling"],
     reread="section 5, A day may not see itself",
     hint="`mask = query_year[:, None] != key_year` has shape (T, S). Put `-np.inf` where it is "
-    "False, then softmax. Where a row of the mask has no True at all, the weights are 0.",
+    "False, then `attention.softmax`. With a softmax of your own, a row of nothing but `-np.inf` "
+    "becomes NaN: set its weights to 0.",
 )
 
 
@@ -752,36 +911,42 @@ def year_out_errors_by_loops(bandwidths, day, year, temperature):
 
 def year_out_errors_cases(rng):
     def case(count, bandwidths, note=""):
-        """Each year has the same days, and its weather lasts for a while."""
-        middle = rng.choice(np.arange(20, 346), count - 2, replace=False)
-        days = np.sort([rng.integers(1, 8), *middle, rng.integers(358, 366)])  # New Year in between
+        """Each year has the same days around New Year, and its weather lasts for a while."""
+        near = np.r_[1:25, 340:366]
+        middle = rng.choice(near[8:-8], count - 2, replace=False)
+        days = np.sort([rng.integers(1, 8), *middle, rng.integers(358, 366)])
         day, year = np.tile(days, 3), np.repeat([2012, 2013, 2014], count)
-        season = 15 - 9 * np.cos(2 * np.pi * day / YEAR)
+        lasting = np.repeat(rng.normal(8, 4, len(day) // 2 + 1), 2)[: len(day)]
         order = rng.permutation(len(day))
-        weather = np.repeat(rng.normal(0, 4, (len(day) + 2) // 3), 3)[: len(day)]
         return Case(
             {
                 "bandwidths": np.array(bandwidths),
                 "day": day[order],
                 "year": year[order],
-                "temperature": (season + weather)[order],
+                "temperature": lasting[order],
             },
             note,
         )
 
     return [
-        case(2, [50.0], "one bandwidth, six days"),
-        case(4, [1.0, 30.0], "a narrow and a wide one"),
-        case(7, [0.5, 10.0, 40.0, 150.0]),
+        case(3, [8.0], "one bandwidth, nine days"),
+        case(5, [3.0, 20.0], "a narrow and a wide one"),
+        case(7, [1.0, 5.0, 12.0, 20.0]),
     ]
 
 
-def _errors(bandwidths, day, year, temperature, mask=None, measure=None, apart=None):
+def _gaussian(apart, bandwidth):
+    return -(apart**2) / (2 * bandwidth**2)
+
+
+def _errors(
+    bandwidths, day, year, temperature, mask=None, measure=None, apart=None, score=_gaussian
+):
     measure = measure or (lambda wrong: np.sqrt(np.mean(wrong**2)))
     apart = days_apart_by_loops(day, day) if apart is None else apart
     errors = []
     for bandwidth in bandwidths:
-        scores = -(apart**2) / (2 * bandwidth**2)
+        scores = score(apart, bandwidth)
         weights = _softmax(scores if mask is None else np.where(mask, scores, -np.inf))
         errors.append(measure(weights @ temperature - temperature))
     return np.array(errors)
@@ -815,6 +980,13 @@ def _on_a_line(bandwidths, day, year, temperature):
     )
 
 
+def _scored(score):
+    def wrong(bandwidths, day, year, temperature):
+        return _errors(bandwidths, day, year, temperature, _mask(year, year), score=score)
+
+    return wrong
+
+
 def _own_year_only(bandwidths, day, year, temperature):
     return _errors(bandwidths, day, year, temperature, ~_mask(year, year))
 
@@ -824,8 +996,8 @@ YEAR_OUT_ERRORS = Exercise(
     lesson=LESSON,
     title="How wide?",
     kind="stretch",
-    minutes=12,
-    difficulty=3,
+    minutes=8,
+    difficulty=2,
     points=0,
     reference=year_out_errors_by_loops,
     cases=year_out_errors_cases,
@@ -866,6 +1038,23 @@ YEAR_OUT_ERRORS = Exercise(
             _signed,
         ),
         Misconception(
+            "without the 2",
+            "You divide by the squared bandwidth; the 2 is missing. The score is "
+            "-distance² / (2 · bandwidth²).",
+            _scored(lambda apart, bandwidth: -(apart**2) / bandwidth**2),
+        ),
+        Misconception(
+            "bandwidth not squared",
+            "You divide by the bandwidth instead of its square. The score is "
+            "-distance² / (2 · bandwidth²).",
+            _scored(lambda apart, bandwidth: -(apart**2) / (2 * bandwidth)),
+        ),
+        Misconception(
+            "distance not squared",
+            "You forgot to square the distance. The score is -distance² / (2 · bandwidth²).",
+            _scored(lambda apart, bandwidth: -apart / (2 * bandwidth**2)),
+        ),
+        Misconception(
             "days on a line",
             "You measure days along a line. Use `weather.days_apart`, which goes the shorter way "
             "round the year.",
@@ -893,7 +1082,7 @@ def answers_without_a_query() -> int:
 NO_QUERY = Exercise(
     name="no_query",
     lesson=LESSON,
-    title="A network that is asked nothing",
+    title="How many forecasts?",
     kind="predict",
     minutes=2,
     difficulty=1,

@@ -121,6 +121,14 @@ def other_years_shift_before_the_mask(scores, value, query_year, key_year):
     return np.einsum("ts,s->t", weights, value), weights
 
 
+def other_years_with_the_course(scores, value, query_year, key_year):
+    from attnfuse import attention
+
+    mask = key_year[None, :] != query_year[:, None]
+    weights = attention.softmax(np.where(mask, scores, -np.inf))
+    return [weights.dot(value), weights]
+
+
 # --- year_out_errors
 
 
@@ -185,6 +193,7 @@ ALTERNATIVES = {
         other_years_nan_to_zero,
         other_years_billion_then_zero,
         other_years_shift_before_the_mask,
+        other_years_with_the_course,
     ],
     "year_out_errors": [errors_year_by_year, errors_all_at_once, errors_with_the_course],
     "no_query": [1.0, np.int64(1)],

@@ -106,7 +106,13 @@ def attention_map(
     return ax
 
 
-def pictures(images: np.ndarray, captions: Sequence[str], title: str, columns: int = 8):
+def pictures(
+    images: np.ndarray,
+    captions: Sequence[str],
+    title: str,
+    columns: int = 8,
+    rows: Sequence[str] = (),
+):
     """Draw pictures in a grid, dark ink on white, a caption above each.
 
     Args:
@@ -114,54 +120,88 @@ def pictures(images: np.ndarray, captions: Sequence[str], title: str, columns: i
         captions: one text for each picture.
         title: what there is to see, as a sentence.
         columns: pictures in a row; the figure keeps the usual width.
+        rows: optional labels, one for each row, written upwards on its left.
 
     Returns:
-        the figure.
+        the figure, just high enough for square pictures.
 
     Raises:
-        ValueError: if the number of captions is not the number of pictures.
+        ValueError: if the number of captions is not the number of pictures, or that of labels not
+            the number of rows.
     """
     images = np.asarray(images)
     if len(captions) != len(images):
         raise ValueError(f"{len(captions)} captions for {len(images)} pictures")
-    rows = -(-len(images) // columns)
-    size = (SIZE[0], 0.5 + rows * (SIZE[0] / columns + 0.2))
-    fig, axes = figure(columns, rows, size=size, squeeze=False)
+    high = -(-len(images) // columns)
+    if len(rows) not in (0, high):
+        raise ValueError(f"{len(rows)} labels for {high} rows")
+    lines = max((caption.count("\n") + 1 for caption in captions), default=0)
+    side = (SIZE[0] - 0.3 * bool(len(rows))) / columns - 0.08
+    size = (SIZE[0], 0.35 + high * (side + 0.15 * lines))
+    fig, axes = figure(columns, high, size=size, squeeze=False)
     fig.suptitle(title, fontsize="large")
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image, caption in zip(axes.flat, images, captions, strict=False):
         ax.imshow(image, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
         ax.set_title(caption, fontsize="small")
+    for ax, label in zip(axes[:, 0], rows, strict=False):
+        place = {"rotation": 90, "ha": "right", "va": "center", "transform": ax.transAxes}
+        ax.text(-0.08, 0.5, label, **place)
     return fig
 
 
 def lines(
-    x, curves: dict, title: str, xlabel: str, ylabel: str = "", ax=None, legend: str = "best"
+    x,
+    curves: dict,
+    title: str,
+    xlabel: str,
+    ylabel: str = "",
+    ax=None,
+    legend: str = "best",
+    ticks: Sequence = (),
+    runs: str = "runs",
 ):
     """Draw curves over the same x, each with its own colour, dash and marker.
 
     Args:
         x: float `(P,)`.
         curves: label → float `(P,)`, or `(runs, P)`: then the mean, with a band from the lowest to the
-            highest run. Up to five curves.
+            highest run, which the legend names. Up to five curves.
         title: what the picture shows, as a sentence.
         xlabel, ylabel: what the axes count.
         ax: where to draw; a new figure if None.
         legend: where it stands, as in matplotlib; `""` for none.
+        ticks: makes the x-axis logarithmic, with these places labelled.
+        runs: what the rows of `(runs, P)` are, for the legend.
 
     Returns:
         the Axes.
     """
     ax = ax or figure()[1]
+    bands = 0
     for (name, y), colour, style, marker in zip(
         curves.items(), COLOURS, STYLES, "os^Dv", strict=False
     ):
         y = np.atleast_2d(y)
         ax.plot(x, y.mean(axis=0), style, marker=marker, markersize=4, color=colour, label=name)
         if len(y) > 1:
-            ax.fill_between(x, y.min(axis=0), y.max(axis=0), color=colour, alpha=0.2, lw=0)
-    ax.set(title=title, xlabel=xlabel, ylabel=ylabel)
+            bands = max(bands, len(y))
+            ends = y.min(axis=0), y.max(axis=0)
+            ax.fill_between(x, *ends, color=colour, alpha=0.15, lw=0)
+            ax.plot(x, np.transpose(ends), style, color=colour, lw=0.6)  # bands part in grey, too
+    several = len(ax.figure.axes) > 1
+    ax.set_title(title, fontsize="medium" if several else "large")
+    ax.set(xlabel=xlabel, ylabel=ylabel)
+    if len(ticks):
+        ax.set_xscale("log")
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
     if legend:
-        ax.legend(loc=legend)
+        if bands:
+            band = plt.Rectangle((0, 0), 1, 1, fc="0.85", ec="0.4", lw=0.6)
+            handles, labels = ax.get_legend_handles_labels()
+            ax.legend([*handles, band], [*labels, f"range of {bands} {runs}"], loc=legend)
+        else:
+            ax.legend(loc=legend)
     return ax

@@ -59,6 +59,7 @@ def quiet():
     try:
         yield
         if "tensorflow" in sys.modules:
+            sys.modules["tensorflow"].get_logger().setLevel("ERROR")  # no advice about retracing
             sys.modules["tensorflow"].zeros(1).numpy()
     finally:
         os.dup2(saved, 2)

@@ -2,8 +2,8 @@
 # jupyter:
 #   attnfuse:
 #     title: Scaled dot-product attention
-#     sentence: The formula behind every Transformer, worked out by hand, tested from all sides, and used to read handwritten digits without any training.
-#     you_will: [derive the dot product from lesson 01's kernel and see what it loses, "write softmax(QKᵀ/√d)·V with its masks and find the bug in somebody else's", read handwritten digits with attention that was never trained]
+#     sentence: The formula behind every Transformer, worked out by hand, tested from all sides, and used to read handwritten digits with nothing fitted but one temperature.
+#     you_will: [derive the dot product from lesson 01's kernel and see what it loses, "write softmax(QKᵀ/√H)·V with its masks and find the bugs in somebody else's", read handwritten digits with attention that learns no weights]
 #     needs: [00_start_here, 01_attention_pooling]
 #     minutes: 60
 #     seconds: 12
@@ -24,6 +24,11 @@ from attnfuse.data import digits
 
 rng = np.random.default_rng(0)
 
+# %% [markdown]
+# ## Warm-up: three questions on lesson 01
+#
+# The hour covers the text and the four exercises with points. The two stretch exercises take a quarter of an hour more.
+
 # %% quiz="02-shift"
 
 # %% quiz="02-own-day"
@@ -35,7 +40,7 @@ rng = np.random.default_rng(0)
 #
 # A dictionary compares your *query* with its *keys* and returns the *value* of the one key that is equal. Attention does the same softly: every key gets a weight by how well it matches, and the answer is the weighted mean of all values.
 #
-# Our dictionary in this lesson: the keys are 1,000 pictures of handwritten digits, 8×8 pixels each. A value says which digit that is. The query is a new picture: what does it show?
+# Our dictionary: the keys are 1,000 pictures of handwritten digits, 8×8 pixels from 0 (paper) to 1 (ink). A value says which digit that is. The query is a new picture: what does it show?
 
 # %%
 split = digits.load(seed=0)
@@ -48,7 +53,7 @@ plot.show(fig, alt="A query picture without label, and seven labelled key pictur
 # %% [markdown]
 # ## 2 · From nearness to the dot product
 #
-# In lesson 01 a key's score was its *nearness*, −|q−k|²/2τ (τ, the temperature, is the bandwidth squared). By hand, with pictures of two pixels, τ = 1 and the query (1, 1), split into three parts:
+# Lesson 01 scored a key by its *nearness*, −|q−k|²/2τ; the temperature τ is the bandwidth squared. By hand, with two pixels, τ = 1 and q = (1, 1). The dot product q·k multiplies entry by entry and adds up: B gives 1·3 + 1·0 = 3. |k| = √(k·k) is the *length* of k.
 #
 # | key | q·k | −\|k\|²/2 | −\|q\|²/2 | score |
 # |---|---|---|---|---|
@@ -58,7 +63,7 @@ plot.show(fig, alt="A query picture without label, and seven labelled key pictur
 #
 # $$-\frac{|q-k|^2}{2\tau} = \frac{q\cdot k}{\tau} - \frac{|k|^2}{2\tau} - \frac{|q|^2}{2\tau}$$
 #
-# Nearness puts A first. The dot product alone prefers B, the farthest, because it is long. The last term is the same for all keys: softmax cancels it. The middle one cancels only where **all keys have the same length**.
+# Nearness puts A first; the dot product prefers B, the farthest, because it is long. The last term is the same for all keys: softmax cancels it. The middle one cancels only where **all keys have the same length**.
 
 # %%
 query = np.array([[1.0, 1.0]])
@@ -78,16 +83,16 @@ claim("with keys of one length, dot product and nearness agree", same)
 # %% [markdown]
 # ## 3 · The formula
 #
-# Why use the dot product at all? One matrix product gives all scores at once, and in later lessons query and key are *learnt*, so that their lengths may say something useful. Stack T queries as the rows of Q, S keys as the rows of K, S values as the rows of V:
+# Nearness costs no more: one matrix product does for it, too (section 7). But the dot product is simpler, and where query and key are *learnt*, a long key may mean: important. So Transformers use it, scaled. Stack T queries, S keys and S values as rows:
 #
-# $$\text{context} = \text{softmax}\!\left(\frac{QK^\top}{\sqrt{d_k}}\right)V$$
+# $$\text{context} = \text{softmax}\!\left(\frac{\text{query}\;\text{key}^\top}{\sqrt{H}}\right)\text{value}$$
 #
-# $d_k$ is the width of a query and of a key; in our letters H. Each row of the scores belongs to one query.
+# H is the width of a query and of a key. Each row of the scores belongs to one query. Papers write Q, K, V for the three arrays and $d_k$ for H.
 
 # %% [markdown] task="attend"
 # Write `attend(query, key, value, mask=None)`.
 #
-# - `query` is `(B, T, H)`, `key` `(B, S, H)`, `value` `(B, S, V)`: B items, each with its own queries, keys and values.
+# - A *batch* holds B items, each with its own queries, keys and values: `query` is `(B, T, H)`, `key` `(B, S, H)`, `value` `(B, S, V)`. V is the width of a value.
 # - `mask` is None or bool, broadcastable to `(B, T, S)`. True means: this query *may* attend to this key.
 # - Return `(context, weights)`, of shapes `(B, T, V)` and `(B, T, S)`.
 # - A query that may attend to no key gets weights 0 and the context 0.
@@ -112,10 +117,10 @@ def attend(query, key, value, mask=None):
 
 
 # %% try="attend"
-value = np.array([[10.0], [20.0], [40.0]])
-context, weights = attend(query=query[None], key=key[None], value=value[None])
-print("weights for A, B, C:", weights.round(3))
-print("context:", context.round(3))
+one_query, keys_abc = np.array([[[1.0, 1.0]]]), np.array([[[1.0, 1.0], [3.0, 0.0], [0.0, 2.0]]])
+your_context, your_weights = attend(one_query, keys_abc, np.array([[[10.0], [20.0], [40.0]]]))
+print("A, B, C:", your_weights.round(2), "context:", your_context.round(2))
+print("expected: 0.25 0.50 0.25 and 22.48; softer than in section 2, because of √2")
 
 # %% check="attend"
 check("attend", attend)
@@ -123,16 +128,22 @@ check("attend", attend)
 # %% [markdown]
 # ## 4 · Why the square root?
 #
-# A score is a sum of d products. How large does such a sum get? Think first, then let the machine draw random numbers.
+# A score is a sum of H products. How large does such a sum get? Think first, then let the machine toss coins.
 
 # %% [markdown] task="score_spread"
-# Query and key have d = 64 components with mean 0. The *spread* is the standard deviation of q·k. Predict it three times:
+# Query and key have H = 64 components with mean 0. The *spread* is the standard deviation of q·k. Predict it three times:
 #
 # 1. All components are independent, each with variance 1.
 # 2. The same, but all components of query *and* key are multiplied by 2.
 # 3. Each component has variance 1 again, but the 64 components of a query are one and the same number (a plain grey picture). So are those of a key. Query and key are independent of each other.
 #
 # Answer with three numbers, such as `spread = (10, 20, 30)`.
+#
+# <details><summary>Hint</summary>
+#
+# A product of two independent numbers of mean 0 has the product of their spreads. Then add up: for independent terms, add the *variances*. Equal terms make 64 times one of them.
+#
+# </details>
 
 # %% exercise="score_spread"
 spread = None  # your answer: three numbers
@@ -144,67 +155,71 @@ spread = (8, 32, 64)  # √64; 2·2 times that; 64 equal products, nothing cance
 check("score_spread", spread)
 
 # %%
-q, k = rng.standard_normal((2, 20_000, 64))
-alike_q, alike_k = np.repeat(rng.standard_normal((2, 20_000, 1)), 64, axis=2)
-for name, product in (
-    ("independent", q * k),
-    ("twice as wide", (2 * q) * (2 * k)),
-    ("all components alike", alike_q * alike_k),
-):
-    sd = product.sum(axis=1).std()
-    print(f"{name:21s} spread of q·k: {sd:4.0f}   after division by √64: {sd / 8:3.0f}")
+q, k = rng.choice([-1.0, 1.0], (2, 20_000, 64))  # coins: mean 0, variance 1
+grey_q, grey_k = np.repeat(rng.choice([-1.0, 1.0], (2, 20_000, 1)), 64, axis=2)
+for name, scores in {
+    "independent": (q * k).sum(axis=1),
+    "twice as wide": (2 * q * 2 * k).sum(axis=1),
+    "all components alike": (grey_q * grey_k).sum(axis=1),
+    "pixels of our digits": split.validation_images @ split.train_images.T,
+}.items():
+    after = np.var(scores / np.sqrt(64))
+    print(f"{name:21s} spread of q·k: {scores.std():4.1f}   variance of q·k/√64: {after:5.2f}")
 
 # %% [markdown]
-# Stated exactly: if the components of q and k are *independent, with mean 0 and variance 1*, each of the d products has mean 0 and variance 1, and variances of independent terms add up. So q·k has variance d, and (q·k)/√d has variance 1, for every d.
+# Stated exactly: for components that are *independent, with mean 0 and variance 1*, q·k has variance H and (q·k)/√H variance 1, for every H. Otherwise it need not be 1 (our pixels: 0.07). √H is a sensible start, not a best temperature.
 #
-# That is all. Where components are larger, alike, or all positive (as pixels are), the variance is not 1 afterwards. √d is a sensible start, not a best temperature.
+# Why it matters: move a query a tiny step along the steepest way, from its keys' weighted mean towards its best key. The *slope* is the best weight's gain per unit. Below 0.01 the query is **stuck**: gradient descent learns next to nothing.
 
 # %%
-widths, raw, scaled = [1, 4, 16, 64, 256, 1024], [], []
-for d in widths:
-    query, key = rng.normal(size=(1000, d)), rng.normal(size=(1000, 10, d))  # 10 keys for each
-    for table, factor in ((raw, 1), (scaled, 1 / np.sqrt(d))):
-        scores = factor * np.einsum("bh,bsh->bs", query, key)
+widths, found = (1, 4, 16, 64, 256, 1024), {"q·k": [], "q·k / √H": []}
+for H in widths:
+    q, k = rng.normal(size=(1000, H)), rng.normal(size=(1000, 10, H))  # ten keys for each query
+    for name, factor in zip(found, (1, 1 / np.sqrt(H)), strict=True):
+        scores = factor * np.einsum("bh,bsh->bs", q, k)
         weights = attention.softmax(scores)
         best = weights == weights.max(axis=-1, keepdims=True)
-        pull = np.einsum("bs,bsh->bh", 1.0 * best - weights, key)  # from the mean to the best key
-        step = query + 1e-4 * pull / np.linalg.norm(pull, axis=-1, keepdims=True)
-        moved = attention.softmax(factor * np.einsum("bh,bsh->bs", step, key))
-        slope = (moved - weights)[best] / 1e-4
-        table.append((scores.var(), weights[best].mean(), np.mean(slope < 0.01), slope.mean()))
-raw, scaled = np.transpose(raw), np.transpose(scaled)
-claim("at d = 1024, unscaled, more than half of the queries are stuck", raw[2, -1] > 0.5)
-claim("and yet the mean slope is not smaller than the scaled one", raw[3, -1] > scaled[3, -1])
+        way = np.einsum("bs,bsh->bh", best - weights, k)  # from the weighted mean to the best key
+        step = 1e-4 * way / np.linalg.norm(way, axis=-1, keepdims=True)
+        moved = attention.softmax(factor * np.einsum("bh,bsh->bs", q + step, k))
+        slope = np.sort(moved[best] - weights[best])[::-1] / 1e-4  # the steepest first
+        stuck, top = np.mean(slope < 0.01), slope[:100].sum() / slope.sum()
+        found[name].append((scores.var(), weights[best].mean(), stuck, slope.mean(), top))
+    print(f"H = {H:4}   mean slope:", *(f"  {n} {rows[-1][3]:.2f}" for n, rows in found.items()))
 
 # %%
-names = ("variance of a score", "largest of ten weights", "share of stuck queries")
+raw, scaled = (np.transpose(rows) for rows in found.values())
+claim("at H = 1024, unscaled, more than half of the queries are stuck", raw[2, -1] > 0.5)
+claim("and yet the mean slope is more than 3 times the scaled one", raw[3, -1] > 3 * scaled[3, -1])
+claim("100 of the 1,000 queries hold more than two thirds of it", raw[4, -1] > 2 / 3)
 fig, axes = plot.figure(3)
-for i, (ax, name) in enumerate(zip(axes, names, strict=True)):
-    curves = {"q·k": raw[i], "q·k / √d": scaled[i]}
-    plot.lines(widths, curves, name, "width d", ax=ax, legend="upper left" if i == 0 else "")
-    ax.set_xscale("log")
-    ax.title.set_fontsize("medium")
+names = ("variance of a score", "largest of ten weights", "share of stuck queries")
+for i, name in enumerate(names):
+    curves, place = {"q·k": raw[i], "q·k / √H": scaled[i]}, "upper left" if i == 0 else ""
+    plot.lines(widths, curves, name, "width H", ax=axes[i], legend=place, ticks=(1, 16, 256))
 axes[0].set_yscale("log")
-fig.suptitle("Divided by √d, attention behaves alike at every width")
-plot.show(
-    fig,
-    alt="Three curves over the width, 1 to 1024. Without scaling the variance grows to 1,000, the largest of ten weights to 0.97 and the share of stuck queries to two thirds. With scaling all three stay nearly flat.",
-)
+axes[1].axhline(0.1, color="black", lw=0.8)
+axes[1].text(1, 0.12, "even share", fontsize="small")
+fig.suptitle("Divided by √H, attention behaves alike at every width")
+alt = "Three curves over the width, 1 to 1024. Without scaling the variance grows to 1,000, the largest of ten weights to 0.97 and the share of stuck queries to two thirds. With scaling all three stay nearly flat, the largest weight near 0.3."
+plot.show(fig, alt)
 
 # %% [markdown]
-# Unscaled scores grow, and softmax *saturates*: nearly all weight goes to one key of ten. We moved each query a little towards its favourite key and watched that key's weight. Where it moves by less than 0.01 per unit of the way, we call the query **stuck**: gradient descent learns next to nothing from it. At d = 1024 that holds for about two queries in three. The mean slope is *not* smaller: the few undecided queries get nearly all of it. (Lesson 03 works these gradients out.)
+# Unscaled scores grow with H, and softmax *saturates*: nearly all weight goes to one key of ten. At H = 1024 about two queries in three are stuck. The mean slope is even larger than the scaled one, but a tenth of the queries hold most of it: the undecided ones. (Lesson 03 works these gradients out.)
 
 # %% [markdown]
 # ## 5 · Masks
 #
 # Two masks occur everywhere; True means *may attend*.
 #
-# - **Padding.** Texts of one batch are filled up to one length. Nobody may look at the filling: `is_word`, `(B, S)`, becomes `(B, 1, S)`, one row for all queries.
-# - **Causal.** Whoever predicts the next word must not see it: query t may attend to keys 0 … t, a lower triangle `(T, T)`.
+# - **Padding.** Texts of one batch are filled up to the same number of words. Nobody may look at the filling: `is_word`, `(B, S)`, becomes `(B, 1, S)`, one row for all queries.
+# - **Causal.** Whoever predicts the next word must not see it: query t may attend to keys 0 … t, a triangle `(T, T)`.
+#
+# Below, query and key are the same numbers, so the diagonal is bright. Left, rows 3 and 4 are filling; their results are thrown away.
 
 # %%
-numbers = rng.standard_normal((1, 5, 8))  # five positions that attend to each other
-padding = attention.padding_mask([3], 5)[0]
+numbers = rng.standard_normal((1, 5, 8))  # five positions
+padding = attention.padding_mask([3], 5)[0]  # item 0 of the batch: its first 3 of 5 are words
 causal = attention.causal_mask(5)
 fig, axes = plot.figure(2)
 for ax, mask, name in ((axes[0], padding, "padding: 3 words of 5"), (axes[1], causal, "causal")):
@@ -212,10 +227,8 @@ for ax, mask, name in ((axes[0], padding, "padding: 3 words of 5"), (axes[1], ca
     shares = pool(query=numbers, key=numbers, value=numbers, mask=mask)[1][0]
     plot.attention_map(shares, range(5), range(5), name, mask=mask, ax=ax, bar=ax is axes[1])
 fig.suptitle("Padding closes columns, the causal mask a triangle")
-plot.show(
-    fig,
-    alt="Two attention maps of five positions. Left the last two columns are hatched, right everything above the diagonal is; the open cells of each row sum to 1.",
-)
+alt = "Two attention maps of five positions. Left the last two columns are hatched, right everything above the diagonal is; the open cells of each row sum to 1, and the diagonal is brightest."
+plot.show(fig, alt)
 
 # %% [markdown] task="decoder_mask"
 # A text generator needs both masks at once. Write `decoder_mask(is_word)`.
@@ -246,15 +259,15 @@ print(decoder_mask(np.array([[True, True, True, False]])).astype(int))
 check("decoder_mask", decoder_mask)
 
 # %% [markdown] task="mask_test"
-# How do you know that a mask works? **A masked key must act like a deleted key.** Write the test: `mask_works(attend)` gets a function, calls it as often as you like, as `attend(query=…, key=…, value=…, mask=…)`, and returns True if its mask is right, False if not. It is tried on right functions (one adds up in another order) and on broken ones:
+# How do you know that a mask works? **A masked key must act like a deleted key.** Write the test: `mask_works(attend)` gets a function, calls it as often as you like, as `attend(query=…, key=…, value=…, mask=…)`, and returns True if its mask is right, False if not. It is tried on right functions (in one, the last digits depend on the number of keys) and on broken ones:
 #
 # the mask is ignored · inverted · applied after the softmax · applied to the values · masked scores are set to 0 · or to −10.
 #
-# Arrays are `(B, T, H)`, `(B, S, H)`, `(B, S, V)`, the mask `(B, T, S)`; the function returns `(context, weights)`.
+# Arrays are `(B, T, H)`, `(B, S, H)`, `(B, S, V)`, the mask `(B, T, S)`; the function returns `(context, weights)`. `mask_works(attention.scaled_dot_product_attention)` must be True.
 #
 # <details><summary>Hint</summary>
 #
-# e⁻¹⁰ is 0.00005: too little to see beside values near 1, plenty beside a value of a million.
+# e⁻¹⁰ is 0.00005. Beside values near 1 the leak is about as small as what `np.allclose` lets pass. Beside a value of a million it is plain.
 #
 # </details>
 
@@ -273,24 +286,16 @@ def mask_works(attend):
     ### END SOLUTION
 
 
-# %% try="mask_test"
-def blind(query, key, value, mask=None):
-    return attention.scaled_dot_product_attention(query=query, key=key, value=value)
-
-
-print("the course's attention:", mask_works(attention.scaled_dot_product_attention))
-print("one without any mask:  ", mask_works(blind))
-
 # %% check="mask_test"
 check("mask_test", mask_works)
 
 # %% [markdown]
 # ## 6 · What the formula guarantees
 #
-# Some things hold for every attention, whatever the numbers. They make good tests, because they need no expected result:
+# Some things hold whatever the numbers are. They make good tests, because they need no expected result:
 #
-# - Another order of the keys (with their values) changes nothing. Attention knows no positions.
-# - Another order of the queries reorders the context in the same way.
+# - Without a mask, another order of the keys (with their values) changes nothing: attention knows no positions. With one, the mask's columns must move along.
+# - Another order of the queries (and of the mask's rows) reorders the context in the same way.
 # - Items of a batch do not meet: one alone gives what it gives among others.
 
 # %%
@@ -314,7 +319,7 @@ def colleagues_pool(query, key, value, is_word):
 
 
 names = ("query", "key", "value")
-square = dict(zip(names, rng.normal(size=(3, 4, 4, 4)), strict=True))  # B = T = S = H = 4
+square = dict(zip(names, rng.normal(size=(3, 4, 4, 4)), strict=True))  # B = T = S = H = V = 4
 is_word = np.tile([True, True, True, False], (4, 1))
 got, _ = colleagues_pool(**square, is_word=is_word)
 expected, _ = attention.scaled_dot_product_attention(**square, mask=is_word[0])
@@ -344,54 +349,57 @@ def pool_batch(query, key, value, is_word):
 
 
 # %% try="square_test"
-first_two = np.array([[True, True, False, False, False], [True, True, True, True, False]])
-print(pool_batch(query=query, key=key, value=value, is_word=first_two)[1].round(2))  # (2, 3, 5)
+ones_query, ones_key, ones_value = np.ones((2, 3, 4)), np.ones((2, 5, 4)), np.ones((2, 5, 6))
+words_2_and_4 = np.array([[True, True, False, False, False], [True, True, True, True, False]])
+print(pool_batch(ones_query, ones_key, ones_value, words_2_and_4)[1])  # rows of 1/2, rows of 1/4
 
 # %% check="square_test"
 check("square_test", pool_batch)
 
 # %% [markdown]
-# ## 7 · Reading digits without any training
+# ## 7 · Reading digits with nothing to learn but τ
 #
 # Back to our dictionary. Values are one-hot labels: a 1 at the digit, nine zeros. So the context of a query holds a share for every digit, and we read off the largest.
 #
-# First the dot product as it is, softmax(q·k/τ). The formula's τ is √64 = 8. A lower τ makes attention sharper: towards the single best key. Does sharper read better? And which keys get the attention then?
+# First the dot product as it is, softmax(q·k/τ). The formula's τ is √64 = 8. A lower τ makes attention sharper. Does sharper read better? We count the keys that matter as 1/Σ(weight²): n equal weights give n.
 
 
 # %%
 def read(query, key, labels, temperature):
     """The digit with the largest share of attention (T,), and the weights (T, S)."""
-    query = query * np.sqrt(query.shape[-1]) / temperature  # our function divides by √d again
-    rows = digits.one_hot(labels)
-    context, weights = attention.scaled_dot_product_attention(query=query, key=key, value=rows)
+    scores = query @ key.T / temperature
+    context, weights = attention.attention_pooling(scores, digits.one_hot(labels))
     return context.argmax(axis=-1), weights
 
 
 for tau in (8, 2, 0.03):
-    seen, weights = read(split.validation_images, split.train_images, split.train_labels, tau)
-    print(f"τ = {tau:4}  right {np.mean(seen == split.validation_labels):.2f}")
+    seen, sharp = read(split.validation_images, split.train_images, split.train_labels, tau)
+    right, matter = np.mean(seen == split.validation_labels), np.mean(1 / (sharp**2).sum(axis=-1))
+    print(f"τ = {tau:4}   right {right:.2f}   keys that matter to a query: {matter:.1f}")
 
 # %%
-drawn = weights.sum(axis=0) / weights.sum()  # share of all attention that each key draws, τ = 0.03
-hubs = np.argsort(-drawn)[: len(drawn) // 100]
-size = np.linalg.norm(split.train_images, axis=1)
+drawn = sharp.sum(axis=0) / sharp.sum()  # share of all attention that each key draws, τ = 0.03
+order, length = np.argsort(-drawn), np.linalg.norm(split.train_images, axis=1)
+hubs, shown = order[: len(order) // 100], [*order[:5], np.argsort(length)[len(length) // 2]]
 claim("1 % of the keys draw more than a third of the attention", drawn[hubs].sum() > 1 / 3)
-claim("these hubs are long: each in the longest tenth", size[hubs].min() > np.quantile(size, 0.9))
-captions = [f"a {split.train_labels[h]}: {drawn[h]:.0%}" for h in hubs]
-title = f"These {len(hubs)} of {len(size)} keys draw {drawn[hubs].sum():.0%} of the attention"
-fig = plot.pictures(split.train_images[hubs].reshape(-1, 8, 8), captions, title, columns=5)
-plot.show(
-    fig, alt="Ten training pictures with much dark ink and the share of attention each draws."
-)
+claim("they are long: all in the longest tenth", length[hubs].min() > np.quantile(length, 0.9))
+liked = np.mean(sharp[:, hubs] > np.quantile(sharp, 0.75, axis=1, keepdims=True))
+claim("they are liked: most queries rank them in the best quarter of the keys", liked > 0.85)
+captions = [f"a {split.train_labels[s]}: {drawn[s]:.0%}\nlength {length[s]:.1f}" for s in shown]
+captions[-1] = captions[-1].replace("a ", "ordinary ")
+title = f"{len(hubs)} of {len(order)} keys draw {drawn[hubs].sum():.0%} of the attention; five hubs"
+fig = plot.pictures(split.train_images[shown].reshape(-1, 8, 8), captions, title, columns=6)
+alt = "Five training pictures with much dark ink, each with 5 to 9 % of all attention, and a picture of median length that draws next to none."
+plot.show(fig, alt)
 
 # %% [markdown] task="nearness"
-# Soft attention averages over hundreds of keys; sharp attention falls for these **hubs**. They hold so much ink that their dot product is large with *everything*: key B of section 2, in the wild. The formula is not wrong. It expects keys of comparable length, and pixels are not made that way.
+# Soft attention averages over hundreds of keys; sharp attention falls for these **hubs**: so much ink that their dot product is large with most queries. Key B of section 2, in the wild. The formula expects keys of comparable length.
 #
 # Two repairs: bring query and keys to length 1, or put the lost term back. The second is yours. Write `pool_by_nearness(query, key, value, temperature)` with lesson 01's kernel: the weight of a key is proportional to exp(−|q−k|²/2τ), where τ is `temperature`.
 #
-# - `query` is `(T, D)`, `key` `(S, D)`, `value` `(S, V)`. Return `(context, weights)`: `(T, V)`, `(T, S)`.
-# - Keys may have any length, the numbers may be in the hundreds: no overflow.
-# - Try it without an array of shape `(T, S, D)`: with 497 queries and 1,000 keys that would be 32 million numbers. One matrix product and section 2 are enough.
+# - `query` is `(T, H)`, `key` `(S, H)`, `value` `(S, V)`. Return `(context, weights)`: `(T, V)`, `(T, S)`.
+# - Numbers may be in the hundreds: no overflow. Everything in `attention` is yours to use.
+# - One matrix product and section 2 are enough; an array of shape `(T, S, H)` would be 32 million numbers for the digits.
 #
 # <details><summary>Hint</summary>
 #
@@ -412,16 +420,14 @@ def pool_by_nearness(query, key, value, temperature):
 
 # %% try="nearness"
 label_rows = digits.one_hot(split.train_labels)
-context, _ = pool_by_nearness(split.validation_images, split.train_images, label_rows, 0.3)
-print(f"right: {np.mean(context.argmax(axis=-1) == split.validation_labels):.3f}")
+shares, _ = pool_by_nearness(split.validation_images, split.train_images, label_rows, 0.3)
+print(f"right: {np.mean(shares.argmax(axis=-1) == split.validation_labels):.2f}")
 
 # %% check="nearness"
 check("nearness", pool_by_nearness)
 
 # %% [markdown]
-# Now the comparison, fairly: ten random splits; for each split and each kind of attention the temperature is chosen on the 300 validation pictures; the 497 test pictures are used once, with that temperature. Beside them the plain nearest neighbour.
-#
-# The Gaussian kernel needs no new function: give every key one more number, −|k|²/2, and every query a 1. Their dot product is q·k − |k|²/2.
+# Now the comparison, fairly: ten random splits; for each split and each kind of attention τ is chosen on the 300 validation pictures; the 497 test pictures are used once, with that τ. Beside them the plain nearest neighbour.
 
 
 # %%
@@ -430,7 +436,7 @@ def unit(x):
 
 
 def with_length(query, key):
-    """One more column: 1 for queries, -|k|²/2 for keys."""
+    """One more column, 1 for queries and -|k|²/2 for keys, makes nearness a dot product."""
     return np.c_[query, np.ones(len(query))], np.c_[key, -np.square(key).sum(axis=-1) / 2]
 
 
@@ -442,63 +448,64 @@ kinds = {
 temperatures = [0.003, 0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8]
 
 # %% measured
-curves, tests = {name: [] for name in kinds}, {name: [] for name in [*kinds, "nearest neighbour"]}
+curves, best, tests = ({name: [] for name in kinds} for _ in range(3))
+tests["nearest neighbour"], best["nearest neighbour"] = [], ["none"]
 for seed in settings.seeds(10):
-    part = digits.load(seed)
+    train, labels, validation, truth, test, answers = digits.load(seed)
     for name, prepare in kinds.items():
-        pair = prepare(part.validation_images, part.train_images)
-        seen = np.array([read(*pair, part.train_labels, tau)[0] for tau in temperatures])
-        curves[name].append(np.mean(seen == part.validation_labels, axis=-1))
-        best = temperatures[np.argmax(curves[name][-1])]
-        pair = prepare(part.test_images, part.train_images)
-        seen, weights = read(*pair, part.train_labels, best)
-        tests[name].append(np.mean(seen == part.test_labels))
-    nearest = part.train_labels[weights.argmax(axis=-1)]  # the kernel's heaviest key is the nearest
-    tests["nearest neighbour"].append(np.mean(nearest == part.test_labels))
+        pair = prepare(validation, train)
+        seen = np.array([read(*pair, labels, tau)[0] for tau in temperatures])
+        curves[name].append(np.mean(seen == truth, axis=-1))
+        best[name].append(temperatures[np.argmax(curves[name][-1])])  # the sharpest of equals
+        seen, weights = read(*prepare(test, train), labels, best[name][-1])
+        tests[name].append(np.mean(seen == answers))
+    # the Gaussian kernel came last: its heaviest key is the nearest
+    tests["nearest neighbour"].append(np.mean(labels[weights.argmax(axis=-1)] == answers))
 for name, right in tests.items():
-    print(f"{name:18s} test accuracy {np.mean(right):.3f}, sd over splits {np.std(right):.3f}")
+    spread = f"{np.mean(right):.3f}, sd over splits {np.std(right):.3f}"
+    print(f"{name:17s} test accuracy {spread}; τ chosen:", *np.unique(best[name]))
 
 # %%
 mean = {name: np.mean(right) for name, right in tests.items()}
 claim("raw dot product: below 0.92, at its best τ", mean["raw dot product"] < 0.92)
 ties = np.array([mean["unit length"], mean["Gaussian kernel"]]) - mean["nearest neighbour"]
 claim("the others tie the nearest neighbour: within 0.01", np.abs(ties).max() < 0.01)
+lowest = np.mean(np.array(best["unit length"] + best["Gaussian kernel"]) == temperatures[0])
+claim("for these two, most often the lowest τ was taken", lowest > 0.5)
 title = "The dot product at its best stays below the others at theirs"
-ax = plot.lines(temperatures, curves, title, "temperature τ", legend="lower left")
-ax.set(xscale="log", ylim=(0.5, 1), ylabel="right on validation data")
+names = {"ylabel": "right on validation data", "legend": "lower left", "runs": "splits"}
+ax = plot.lines(temperatures, curves, title, "temperature τ", ticks=temperatures, **names)
+ax.set(ylim=(0, 1.02), xlim=(0.002, 20))
 ax.axvline(8, color="black", lw=1)
-ax.annotate("√d", (8, 0.55), (-18, 0), textcoords="offset points")
-plot.show(
-    ax.figure,
-    alt="Validation accuracy over temperature, mean and range of ten splits. Unit length and Gaussian kernel are near 0.98 at low temperatures; the raw dot product is near 0.73 there, peaks below 0.9 near 2 and falls again.",
-)
+ax.text(8.6, 0.05, "√64")
+alt = "Validation accuracy over temperature, mean and range of ten splits. Unit length and Gaussian kernel are near 0.98 at low temperatures; the raw dot product is near 0.73 there, peaks below 0.9 at τ = 2 and falls again. At τ = 8 the kernel and the dot product are near 0.7, unit length below 0.2."
+plot.show(ax.figure, alt)
 
 # %% [markdown]
-# Without a single trained number, attention reads 98 digits of 100, *if* its score means nearness. It beats nothing: at low τ the kernel *is* the nearest neighbour, and the two tie. What later lessons add is learning: projections that decide what "near" and "long" should mean.
+# Nothing is fitted but τ; the 1,000 labelled pictures are the memory. Attention reads 98 digits of 100, *if* its score means nearness. It beats nothing: at low τ it *is* the nearest neighbour. Of equally good τ the sharpest was taken, mostly the lowest of all: softness gains nothing here.
 #
-# At τ = √d all three are poor: they average over too many keys. And one caution: the same people wrote training and test pictures. Strangers' handwriting is likely to be harder.
+# At τ = √64 all three average over too many keys. (Unit keys score at most 1: weights are nearly equal there.) And a caution: the same people wrote training and test pictures. Strangers may be harder.
 
 # %%
 seen, _ = read(split.test_images, split.train_images, split.train_labels, 0.1)
 first = np.argmax(seen != split.test_labels)  # the first picture that the raw dot product misreads
-one = split.test_images[[first]]
+one, digit = split.test_images[[first]], split.test_labels[first]
 shown, captions = [], []
 for name in ("raw dot product", "Gaussian kernel"):
-    weights = read(*kinds[name](one, split.train_images), split.train_labels, 0.1)[1][0]
-    top = np.argsort(-weights)[:5]
+    shares = read(*kinds[name](one, split.train_images), split.train_labels, 0.1)[1][0]
+    top = np.argsort(-shares)[:4]
     shown += [one[0], *split.train_images[top]]
-    captions += [f"query\n{name}"] + [f"a {split.train_labels[t]}\n{weights[t]:.0%}" for t in top]
-title = f"Which keys a {split.test_labels[first]} attends to, by dot product and by nearness"
-fig = plot.pictures(np.reshape(shown, (-1, 8, 8)), captions, title, columns=6)
-plot.show(
-    fig,
-    alt="The same query twice. Above, the dot product picks dark pictures of other digits; below, nearness picks pictures of the same digit.",
-)
+    captions += [f"query: a {digit}"] + [f"a {split.train_labels[s]}: {shares[s]:.1%}" for s in top]
+title = f"The same {digit}: the dot product likes long keys, nearness finds other {digit}s"
+rows = ["dot product", "nearness"]
+fig = plot.pictures(np.reshape(shown, (-1, 8, 8)), captions, title, columns=5, rows=rows)
+alt = "One query, a 2, and the four keys that get most of its attention. By the dot product a dark 1 takes 99 %, another 1 and two 2s share the rest; by nearness all four are 2s, the first with 43 %."
+plot.show(fig, alt)
 
 # %% [markdown]
 # ## 8 · The same in Keras
 #
-# Where Keras is installed, it agrees, in other words. Its positional order is query, ***value***, key; we always pass names. It calls our weights "attention scores". `keras.layers.Attention` does **not** divide by √d unless you do. And a query that may see no key gets equal weights there, zeros here: item 1 below has no word at all.
+# Keras computes the same and names it differently. Its positional order is query, ***value***, key; we always pass names. It calls our weights "attention scores". `keras.layers.Attention` does **not** divide by √H unless you do. And a query that may see no key gets equal weights there, zeros here: item 1 below has no word at all.
 
 # %% measured
 query, key, value = (rng.normal(size=size) for size in ((2, 3, 4), (2, 5, 4), (2, 5, 6)))
@@ -507,22 +514,22 @@ ours, weights = attention.scaled_dot_product_attention(query=query, key=key, val
 if find_spec("keras") and find_spec("tensorflow"):
     with quiet():  # TensorFlow greets the machine on stderr while it loads
         import keras
-    inputs = [query / np.sqrt(4), value, key]  # divided by √d here; the value comes second
-    theirs, scores = keras.layers.Attention()(
-        inputs, mask=[None, mask[:, 0]], return_attention_scores=True
-    )
+    inputs = [query / np.sqrt(4), value, key]  # divided by √H here; the value comes second
+    masks = [None, mask[:, 0]]
+    theirs, scores = keras.layers.Attention()(inputs, mask=masks, return_attention_scores=True)
     claim("item 0: Keras returns our context", np.allclose(theirs[0], ours[0], atol=1e-5))
     claim("its 'attention scores' are our weights", np.allclose(scores[0], weights[0], atol=1e-5))
-    claim("item 1: equal weights in Keras, zeros here", np.ptp(scores[1]) == weights[1].max() == 0)
+    claim("item 1: equal weights in Keras", np.allclose(scores[1], 1 / 5))
+    claim("item 1: zeros here", (weights[1] == 0).all())
 else:
     print("Keras is not installed here: nothing to compare with.")
 
 # %% [markdown]
 # ## What to remember
 #
-# - Attention is a soft look-up: `softmax(QKᵀ/√d)V`, softmax over the keys.
+# - Attention is a soft look-up: `softmax(QKᵀ/√H)V`, softmax over the keys.
 # - A dot product is nearness only for keys of one length; otherwise long keys become hubs.
-# - √d keeps the variance of a score near 1 for independent components of variance 1. The best temperature is another question.
+# - √H keeps the variance of a score near 1 for independent components of variance 1. The best temperature is another question.
 # - A masked key must act like a deleted one, and tests need axes of different sizes.
 #
 # | | |
@@ -531,4 +538,4 @@ else:
 # | data | Alpaydin and Kaynak 1998, UCI, CC BY 4.0, from scikit-learn |
 # | in Keras | `keras.layers.Attention`, `keras.layers.MultiHeadAttention` |
 # | in attnfuse | `attention.scaled_dot_product_attention`, `padding_mask`, `causal_mask` |
-# | next | [06 · Sequence to sequence](06_seq2seq.ipynb), where query and key are learnt |
+# | next | [03 · Gradients](03_attention_gradients.ipynb): how query and key are learnt |

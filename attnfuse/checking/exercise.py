@@ -4,6 +4,7 @@ import contextlib
 import inspect
 import io
 import linecache
+import re
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -468,6 +469,9 @@ def _short(error) -> str:
         text = str(error)
     except Exception:
         return "(an error that cannot be printed)"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # Keras prints in bold
+    inner = re.match(r"Exception encountered when calling .*?\n\n(.*?)\n\nArguments", text, re.S)
+    text = inner[1] if inner else text
     return text if len(text) <= 300 else text[:300] + " …"
 
 

@@ -187,6 +187,12 @@ ATTEND = Exercise(
             _scaled_by(lambda query, key, value: math.sqrt(key.shape[-2])),
         ),
         Misconception(
+            "scaled by the number of queries",
+            "You divide by the square root of the *number of queries*: `query.shape[1]` is T. A score adds up H "
+            "products: divide by √H, `query.shape[-1]`.",
+            _scaled_by(lambda query, key, value: math.sqrt(query.shape[-2])),
+        ),
+        Misconception(
             "scaled by the width",
             "You divide by the width H; it is its square root.",
             _scaled_by(lambda query, key, value: query.shape[-1]),
@@ -297,19 +303,41 @@ def spreads():
     return independent, twice_as_wide, all_the_same
 
 
+def _numbers_one_by_one(answer):
+    """Say which of the three numbers is right, so that a learner can think the others through again."""
+    right = spreads()
+    try:
+        given = np.asarray(answer, dtype=float)
+    except (TypeError, ValueError):
+        raise Mismatch("Three numbers are wanted, such as (10, 20, 30).") from None
+    if given.shape != (len(right),):
+        count = "one number" if given.size == 1 else f"{given.size} numbers"
+        raise Mismatch(
+            f"Three numbers are wanted, such as (10, 20, 30); yours is {count}"
+            + (f" of shape {given.shape}." if given.ndim > 1 else ".")
+        )
+    near = np.isclose(given, right, rtol=0.03)
+    verdicts = ["right" if near_enough else "not yet" for near_enough in near]
+    if "not yet" in verdicts:
+        each = zip((1, 2, 3), given, verdicts, strict=True)
+        raise Mismatch(" ".join(f"Number {i}, {x:.3g}: {verdict}." for i, x, verdict in each))
+    return given
+
+
 SCORE_SPREAD = Exercise(
     name="score_spread",
     lesson=LESSON,
     title="How far do scores spread?",
     kind="predict",
     minutes=6,
-    difficulty=1,
+    difficulty=2,
     points=2,
     reference=spreads,
-    value=True,
+    run=_numbers_one_by_one,
+    outputs={"spread": "three"},
     misconceptions=[
         Misconception(
-            "√d always",
+            "√H always",
             "√64 = 8 is right for the first alone. It holds for independent components of variance 1; the second "
             "changes the variance, the third the independence.",
             (8, 8, 8),
@@ -318,6 +346,22 @@ SCORE_SPREAD = Exercise(
             "one side stretched",
             "In the second, query *and* key are twice as wide: each product is 2 × 2 = 4 times as large.",
             (8, 16, 64),
+        ),
+        Misconception(
+            "one side stretched, dependence ignored",
+            "In the second, query *and* key are twice as wide: each product is 2 × 2 = 4 times as large. In the "
+            "third all 64 products are the same number, so nothing cancels: the sum is 64 times one of them.",
+            (8, 16, 8),
+        ),
+        Misconception(
+            "width ignored",
+            "In the second, each product is 2 × 2 = 4 times as large, and so is their sum.",
+            (8, 8, 64),
+        ),
+        Misconception(
+            "dependence ignored",
+            "In the third all 64 products are the same number, so nothing cancels: the sum is 64 times one of them.",
+            (8, 32, 8),
         ),
         Misconception(
             "variances",
@@ -331,14 +375,21 @@ SCORE_SPREAD = Exercise(
             (64, 256, 64),
         ),
         Misconception(
-            "dependence ignored",
-            "In the third all 64 products are the same number, so nothing cancels: the sum is 64 times one of them.",
-            (8, 32, 8),
+            "spreads add up, one side stretched",
+            "You let the spreads of 64 terms add up. For independent terms the *variances* add up: 64 terms of "
+            "spread 1 have spread √64. And in the second each product is 2 × 2 = 4 times as large.",
+            (64, 128, 64),
+        ),
+        Misconception(
+            "divided already",
+            "You divided by √64 already. The spread of q·k itself is asked for.",
+            (1, 4, 8),
         ),
     ],
     reread="section 4",
-    hint="A score is a sum of 64 products. Independent terms: add their variances, then take the root. "
-    "Equal terms: the sum is 64 times one of them.",
+    hint="A score is a sum of 64 products, and two independent numbers of mean 0 have a product whose spread is "
+    "the product of their spreads. Independent terms: add their variances, then take the root. Equal terms: the "
+    "sum is 64 times one of them.",
     rtol=0.03,
 )
 
@@ -389,6 +440,11 @@ def _pool_after(query, key, value, is_word):
     return weights @ value, weights
 
 
+def _pool_by_value_width(query, key, value, is_word):
+    weights = _softmax(_scores(query, key) / math.sqrt(value.shape[-1]), _expanded(is_word))
+    return weights @ value, weights
+
+
 def _test_padding(attempt, case, rng):
     """Whatever stands in an item's padded places changes nothing."""
     inputs = dict(case.inputs)
@@ -401,6 +457,7 @@ def _test_padding(attempt, case, rng):
             "Padded places of an item were filled with 10,000, and `context` changed.",
             expected=before,
             got=after,
+            labels=("before", "after"),
         )
 
 
@@ -421,7 +478,7 @@ SQUARE_TEST = Exercise(
     lesson=LESSON,
     title="A square test proves little",
     kind="bug",
-    minutes=12,
+    minutes=10,
     difficulty=2,
     points=2,
     reference=pool_by_loops,
@@ -455,6 +512,23 @@ SQUARE_TEST = Exercise(
             "scaled by the number of keys",
             "The mask is right now. The scale uses the number of keys; a score is a sum over the width H.",
             _pool(lambda query, key: key.shape[1], _expanded),
+        ),
+        Misconception(
+            "not scaled",
+            "The mask is right now. The scores are not divided at all: the colleague's root was right, what stands "
+            "under it was not. It is the width H.",
+            _pool(lambda query, key: 1, _expanded),
+        ),
+        Misconception(
+            "scaled by the value width",
+            "The mask is right now. The scale uses the width of the *values*; a score is a sum over the width H of "
+            "query and key.",
+            _pool_by_value_width,
+        ),
+        Misconception(
+            "mask inverted",
+            "Your mask lets the padding in and keeps the words out: `is_word` is True where attention is allowed.",
+            _pool(lambda query, key: query.shape[-1], lambda is_word: ~_expanded(is_word)),
         ),
         Misconception(
             "axis on the wrong side",
@@ -514,20 +588,31 @@ def nearness_cases(rng):
         "query": np.array([[1.0, 1.0]]),
         "key": np.array([[1.0, 1.0], [3.0, 0.0], [0.0, 2.0]]),
         "value": np.eye(3),
-        "temperature": 0.5,
+        "temperature": 0.4,
     }
+    large = case(2, 4, 5, 3, 1.5, "numbers in the hundreds", size=300.0)
+    large.inputs["query"][0] = large.inputs["key"][0] + 1  # q·k - |k|²/2 is far above 0 here
     return [
         case(1, 1, 2, 3, 0.5, "one key"),
         Case(by_hand, "the three keys of section 2"),
         case(3, 5, 4, 2, 2.0, "keys of different lengths"),
         case(2, 6, 3, 4, 0.3, "a low temperature"),
-        case(2, 4, 5, 3, 1.5, "numbers in the hundreds", size=300.0),
+        large,
     ]
 
 
 def _near(score):
     def wrong(query, key, value, temperature):
         weights = _softmax(score(query, key, temperature))
+        return weights @ value, weights
+
+    return wrong
+
+
+def _near_unshifted(score):
+    def wrong(query, key, value, temperature):
+        powers = np.exp(score(query, key, temperature))
+        weights = powers / powers.sum(axis=-1, keepdims=True)
         return weights @ value, weights
 
     return wrong
@@ -555,7 +640,10 @@ def _test_shift(attempt, case, rng):
     after, before = attempt(**moved)["weights"], attempt.result["weights"]
     if not np.allclose(before, after, rtol=1e-5, atol=1e-6):
         raise Mismatch(
-            "Query and keys were all moved by the same vector. No distance changed, but your weights did."
+            "Query and keys were all moved by the same vector. No distance changed, but your weights did.",
+            expected=before,
+            got=after,
+            labels=("before", "after"),
         )
 
 
@@ -564,8 +652,8 @@ NEARNESS = Exercise(
     lesson=LESSON,
     title="From dot product back to nearness",
     kind="write",
-    minutes=15,
-    difficulty=3,
+    minutes=12,
+    difficulty=2,
     points=2,
     reference=nearness_by_loops,
     cases=nearness_cases,
@@ -622,14 +710,30 @@ NEARNESS = Exercise(
             _near(lambda query, key, t: -_distance2(query, key) / t),
         ),
         Misconception(
-            "√d as well",
-            "You divide by √d on top of the temperature. Here the temperature alone sets the sharpness.",
+            "temperature squared",
+            "You square the temperature. τ already is the square of lesson 01's bandwidth.",
+            _near(lambda query, key, t: -_distance2(query, key) / (2 * t**2)),
+        ),
+        Misconception(
+            "√H as well",
+            "You divide by √H on top of the temperature. Here the temperature alone sets the sharpness.",
             _near(
                 lambda query, key, t: -_distance2(query, key) / (2 * t * math.sqrt(key.shape[1]))
             ),
         ),
+        Misconception(
+            "distances without the max-shift",
+            "Far from every key all exponentials are 0, and 0/0 is NaN. Use `attention.softmax`, or take off each "
+            "row's maximum before the exponential.",
+            _near_unshifted(lambda query, key, t: -_distance2(query, key) / (2 * t)),
+        ),
+        Misconception(
+            "dot products without the max-shift",
+            "Your exponentials overflow. Use `attention.softmax`, or take off each row's maximum before the "
+            "exponential.",
+            _near_unshifted(lambda query, key, t: (query @ key.T - _length2(key) / 2) / t),
+        ),
     ],
-    own=["attnfuse.attention.scaled_dot_product_attention"],
     reread="sections 2 and 7",
     hint="Start from section 2: the score is q·k - |k|²/2, all of it divided by the temperature. "
     "`(key**2).sum(axis=-1)` has shape (S,) and lines up with the columns of `query @ key.T`.",
@@ -671,7 +775,7 @@ DECODER_MASK = Exercise(
     lesson=LESSON,
     title="Padding and causal mask together",
     kind="stretch",
-    minutes=8,
+    minutes=5,
     difficulty=1,
     points=0,
     reference=decoder_mask_by_loops,
@@ -732,23 +836,15 @@ DECODER_MASK = Exercise(
 
 
 def right(query, key, value, mask=None):
-    return _weighted_by(_softmax)(query, key, value, mask)
+    """The definition: what is masked is left out of every sum, so that not a bit depends on it."""
+    return attend_by_loops(query, key, value, mask)
 
 
-def right_in_blocks(query, key, value, mask=None):
-    """Right, but it adds up two keys at a time, so the last digits differ."""
-    scores = _scores(query, key) / math.sqrt(query.shape[-1])
-    mask = np.broadcast_to(_allowed(mask), scores.shape)
-    shifted = np.where(mask, scores, -np.inf)
-    top = shifted.max(axis=-1, keepdims=True)
-    powers = np.exp(shifted - np.where(np.isfinite(top), top, 0))
-    total, context = np.zeros((*scores.shape[:-1], 1)), 0
-    for start in range(0, scores.shape[-1], 2):
-        block = powers[..., start : start + 2]
-        total = total + block.sum(axis=-1, keepdims=True) * (1 + 1e-15 * start)
-        context = context + block @ value[..., start : start + 2, :]
-    total = np.where(total > 0, total, 1)
-    return context / total, powers / total
+def right_with_other_digits(query, key, value, mask=None):
+    """Right, but its last digits depend on the number of keys, as where sums are split up."""
+    context, weights = right(query, key, value, mask)
+    rounding = 1 + 1e-14 * key.shape[-2]
+    return context * rounding, weights * rounding
 
 
 def ignores_the_mask(query, key, value, mask=None):
@@ -780,8 +876,8 @@ def zeroes_masked_values(query, key, value, mask=None):
 
 
 SUSPECTS = [
-    (right, True, "a right one"),
-    (right_in_blocks, True, "a right one that adds up in another order"),
+    (right, True, "right: the definition itself"),
+    (right_with_other_digits, True, "right, but its last digits depend on the number of keys"),
     (ignores_the_mask, False, "it ignores the mask"),
     (inverts_the_mask, False, "it attends where the mask is False"),
     (masks_after_the_softmax, False, "it sets weights to zero after the softmax"),
@@ -853,17 +949,26 @@ def _other_polarity(attend, query, key, value, mask):
     return np.allclose(masked, deleted)
 
 
+def _test_verdict(attempt, case, rng):
+    found, right = bool(attempt.result["verdict"]), case.note.startswith("right")
+    if found and not right:
+        raise Mismatch("Your test lets a broken function pass.")
+    if right and not found:
+        raise Mismatch("Your test rejects a right function.")
+
+
 MASK_TEST = Exercise(
     name="mask_test",
     lesson=LESSON,
     title="Write the test yourself",
     kind="stretch",
-    minutes=12,
-    difficulty=3,
+    minutes=10,
+    difficulty=2,
     points=0,
     reference=lambda attend: next(verdict for f, verdict, _ in SUSPECTS if f is attend),
     cases=lambda rng: [Case({"attend": function}, note) for function, _, note in SUSPECTS],
     outputs={"verdict": ""},
+    properties=[Property("right functions pass, broken ones do not", _test_verdict)],
     misconceptions=[
         Misconception(
             "-10 is enough",
@@ -873,14 +978,15 @@ MASK_TEST = Exercise(
         ),
         Misconception(
             "equal to the last bit",
-            "Your test rejects right functions: sums in another order differ in the last digits. Compare with "
-            "`np.allclose`.",
+            "Your test rejects a right function whose last digits differ, as they do where sums are added up in "
+            "another order. Compare with `np.allclose`.",
             _a_test(_bit_by_bit),
         ),
         Misconception(
             "a zero weight is enough",
-            "Your test looks at the masked weight alone. After a mask that comes too late it is zero as well, but "
-            "the other weights no longer sum to 1. Compare with the result for fewer keys.",
+            "Your test lets a mask pass that comes too late, after the softmax. It zeroes the masked weight as "
+            "well (all of them where everything is masked), but the other weights no longer sum to 1. Mask one "
+            "key of several and compare with the result for fewer keys.",
             _a_test(_weight_is_zero),
         ),
         Misconception(
@@ -890,8 +996,8 @@ MASK_TEST = Exercise(
         ),
         Misconception(
             "no leak is enough",
-            "Your test only checks that the masked value has no influence. The masked key must not take a share of "
-            "the weights either: compare with the result for fewer keys.",
+            "Your test lets functions pass whose masked *value* counts for nothing while its key still takes a "
+            "share of the weights. Mask one key of several and compare with the result for fewer keys.",
             _a_test(_value_does_not_matter),
         ),
         Misconception(
@@ -908,6 +1014,12 @@ MASK_TEST = Exercise(
             "everything passes",
             "Your test lets every function pass, the broken ones included. Try it on one that ignores the mask.",
             lambda attend: True,
+        ),
+        Misconception(
+            "nothing passes",
+            "Your test rejects every function, the right ones included. Try it on "
+            "`attention.scaled_dot_product_attention`. Are masked and deleted compared in the same shape?",
+            lambda attend: False,
         ),
     ],
     reread="section 5",

@@ -182,6 +182,13 @@ def near_with_one_more_column(query, key, value, temperature):
     return weights @ value, weights
 
 
+def near_with_the_courses_attention(query, key, value, temperature):
+    """The same longer rows, given to the course's function, which divides by √H once more."""
+    longer_key = np.c_[key, -np.sum(key * key, axis=1) / 2]
+    longer_query = np.c_[query, np.ones(len(query))] * np.sqrt(longer_key.shape[1]) / temperature
+    return attention.scaled_dot_product_attention(query=longer_query, key=longer_key, value=value)
+
+
 def near_by_loops(query, key, value, temperature):
     weights = []
     for q in query:
@@ -197,5 +204,11 @@ ALTERNATIVES = {
     "decoder_mask": [mask_from_comparison, mask_from_tril, mask_in_lists, mask_multiplied],
     "mask_test": [check_one_item, check_by_assert, check_by_largest_difference, check_every_key],
     "square_test": [pool_item_by_item, pool_with_newaxis, pool_with_repeat],
-    "nearness": [near_by_distance, near_with_all_terms, near_with_one_more_column, near_by_loops],
+    "nearness": [
+        near_by_distance,
+        near_with_all_terms,
+        near_with_one_more_column,
+        near_with_the_courses_attention,
+        near_by_loops,
+    ],
 }

@@ -1,0 +1,331 @@
+"""Keras 3 models: the finished versions that lessons train and later lessons build on.
+
+Letters: B batch, T target positions, S source positions, D width.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from attnfuse import training
+from attnfuse.checking.own import course_version
+from attnfuse.data.number_words import (
+    END,
+    PAD,
+    START,
+    NumberWords,
+    Pairs,
+    exact_match,
+    shift_targets,
+    shuffle_letters,
+    to_text,
+)
+from attnfuse.layers import AdditiveAttention, MultiplicativeAttention
+from attnfuse.settings import quiet
+
+with quiet():
+    import keras
+    from keras import ops
+
+
+class Memory(NamedTuple):
+    """What the encoder leaves for the decoder.
+
+    `states (B, S, D)`, one per letter; `mask (B, S)`, True where there is a letter; `summary (B, D)`.
+    """
+
+    states: object
+    mask: object
+    summary: object
+
+
+class Seq2Seq(keras.Model):
+    """A bidirectional GRU reads letters, a GRU writes words, with or without attention.
+
+    In Luong's arrangement: the decoder's state asks, the context joins it *before* the word is chosen and
+    does not flow back into the state, so that all positions of a known target are computed at once.
+    Without attention the encoder's summary is handed to the decoder again at every step.
+
+    Args:
+        letters, words: how many source and target tokens there are.
+        attention: `"additive"`, `"multiplicative"` or None.
+        width: D; both directions of the encoder together are D wide.
+        reverse: read the source from its end.
+
+    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
+
+    Sources: Sutskever et al. 2014, "Sequence to Sequence Learning with Neural Networks" (reversed
+    source); Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (summary at
+    every step); Bahdanau et al. 2015; Luong et al. 2015.
+    """
+
+    def __init__(self, letters, words, attention=None, width=64, reverse=False, **options):
+        super().__init__(**options)
+        gru = {"return_sequences": True, "return_state": True}
+        self.reverse = reverse
+        self.embed_letter = keras.layers.Embedding(letters, width)
+        self.embed_word = keras.layers.Embedding(words, width)
+        self.encoder = keras.layers.Bidirectional(keras.layers.GRU(width // 2, **gru))
+        self.bridge = keras.layers.Dense(width, activation="tanh")
+        self.decoder = keras.layers.GRU(width, **gru)
+        self.attend = {
+            None: lambda: None,
+            "additive": lambda: AdditiveAttention(width),
+            "multiplicative": MultiplicativeAttention,
+        }[attention]()
+        self.hidden = keras.layers.Dense(width, activation="tanh")
+        self.choose = keras.layers.Dense(words)
+        self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])  # builds every layer
+
+    def encode(self, source) -> Memory:
+        """Letters `(B, S)` → `Memory`."""
+        source = ops.convert_to_tensor(source)
+        mask = ops.not_equal(source, PAD)
+        if self.reverse:
+            source = _reversed(source, mask)
+        states, forwards, backwards = self.encoder(self.embed_letter(source), mask=mask)
+        summary = self.bridge(ops.concatenate([forwards, backwards], axis=-1))
+        return Memory(states, mask, summary)
+
+    def decode(self, decoder_input, memory: Memory, state):
+        """Write on from `state` after having read `decoder_input`.
+
+        Args:
+            decoder_input: words `(B, T)`.
+            memory: what `encode` gave.
+            state: `(B, D)`; at the first word the memory's summary.
+
+        Returns:
+            `(logits, weights, state)`: `(B, T, words)`; `(B, T, S)`, or None without attention;
+            `(B, D)` to go on from.
+        """
+        x = self.embed_word(decoder_input)
+        if self.attend is None:
+            again = ops.zeros_like(x) + memory.summary[:, None]
+            states, state = self.decoder(ops.concatenate([x, again], -1), initial_state=state)
+            return self.choose(self.hidden(states)), None, state
+        states, state = self.decoder(x, initial_state=state)
+        context, weights = self.attend(states, memory.states, mask=memory.mask[:, None])
+        both = ops.concatenate([states, context], axis=-1)
+        return self.choose(self.hidden(both)), weights, state
+
+    def call(self, inputs):
+        source, decoder_input = inputs
+        memory = self.encode(source)
+        return self.decode(decoder_input, memory, memory.summary)[0]
+
+
+def _reversed(source, mask):
+    """Each row's letters backwards, its padding still at the end."""
+    length = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
+    S = ops.shape(source)[1]
+    return ops.take_along_axis(source, (length - 1 - ops.arange(S)) % S, axis=1)
+
+
+class ArticleModel(keras.Model):
+    """Article 0's model (section 4.1) around a working attention layer, its faults still choosable.
+
+    Two embeddings, attention, one dense layer: no recurrence. It reads words without their order.
+
+    Args:
+        letters, words: how many source and target tokens there are.
+        context_as_weights: as printed: the encoder asks, and the context is multiplied with the
+            encoder's output as if it were weights; one vector of logits per *sentence*, here repeated
+            for every position, because training fails without it.
+        masked: padding is closed to attention.
+        positions: a learnt vector per position is added to the embeddings.
+
+    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
+    """
+
+    def __init__(
+        self, letters, words, context_as_weights=False, masked=True, positions=False, width=64
+    ):
+        super().__init__()
+        self.context_as_weights, self.masked = context_as_weights, masked
+        self.encoder = keras.layers.Embedding(letters, width)
+        self.decoder = keras.layers.Embedding(words, width)
+        self.place = keras.layers.Embedding(100, width) if positions else None
+        self.attend = AdditiveAttention(width)
+        self.fc = keras.layers.Dense(words)
+        self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])
+
+    def embed(self, layer, tokens):
+        x = layer(tokens)
+        return x if self.place is None else x + self.place(ops.arange(ops.shape(x)[1]))
+
+    def read(self, source, decoder_input):
+        """`(context, weights)` of every target position."""
+        source = ops.convert_to_tensor(source)
+        memory, query = self.embed(self.encoder, source), self.embed(self.decoder, decoder_input)
+        mask = ops.not_equal(source, PAD)[:, None] if self.masked else None
+        return self.attend(query, memory, mask=mask)
+
+    def as_printed(self, source, decoder_input):
+        """What article 0 calls `attention_weights` `(B, S, D)`, and its output `(B, words)`."""
+        memory, words = self.encoder(source), self.decoder(decoder_input)
+        called_weights, _ = self.attend(memory, words)
+        return called_weights, self.fc(ops.sum(called_weights * memory, axis=1))
+
+    def call(self, inputs):
+        source, decoder_input = inputs
+        if self.context_as_weights:
+            logits = self.as_printed(source, decoder_input)[1]
+            return ops.repeat(logits[:, None], decoder_input.shape[1], axis=1)
+        context, _ = self.read(source, decoder_input)
+        return self.fc(context)
+
+
+def fit_pairs(
+    model,
+    train: Pairs,
+    validation: Pairs,
+    *,
+    epochs: int,
+    learning_rate: float = 8e-3,
+    batch_size: int = 64,
+    shifted: bool = True,
+    name: str = "training",
+) -> dict[str, list[float]]:
+    """Teach a model to translate, the right words before its eyes (teacher forcing).
+
+    Args:
+        model: called with `[source, decoder_input]`, returns logits `(B, T, words)`.
+        train, validation: pairs.
+        epochs: passes over `train` (one in quick mode).
+        learning_rate: Adam's, after a short warm-up; it falls along a cosine.
+        batch_size: pairs per step.
+        shifted: False shows the decoder the word that it is to write.
+        name: the word in front of the progress line.
+
+    Returns:
+        the history; `"val_exact"` is the share of validation pairs with every word right, given the
+        right words before it, `"seconds"` the training time so far.
+    """
+    steps = -(-len(train.target) // batch_size) * epochs
+    rate = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 10, steps, warmup_target=learning_rate, warmup_steps=steps // 20
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate, clipnorm=1.0),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,  # on a CPU a GRU is then twice as fast
+    )
+    read = shift_targets(train.target) if shifted else train.target
+    counts = train.target != PAD  # what stands behind END is not asked for
+    exact: list[float] = []
+
+    def validate(epoch, logs):
+        predicted = teacher_forced(model, validation, shifted)
+        exact.append(float(exact_match(predicted, validation.target).mean()))
+
+    history = training.fit(
+        model,
+        [train.source, read],
+        train.target,
+        sample_weight=counts.astype("float32"),
+        epochs=epochs,
+        batch_size=batch_size,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=validate)],
+        name=name,
+    )
+    return {**history, "val_exact": exact}
+
+
+def teacher_forced(model, pairs: Pairs, shifted: bool = True) -> np.ndarray:
+    """The word chosen at each position, given the right words before it (or, unshifted, at it).
+
+    Returns:
+        int `(pairs, T)`.
+    """
+    read = shift_targets(pairs.target) if shifted else pairs.target
+    return model.predict_on_batch([pairs.source, read]).argmax(axis=-1)
+
+
+def free_running(model, source: np.ndarray, longest: int = 8) -> np.ndarray:
+    """The words a model writes by itself, each read back before the next (greedy decoding).
+
+    Works for every model that is called with `[source, decoder_input]`. All words are computed anew
+    at each step, which costs time and needs no state; what stands behind END has no meaning.
+
+    Returns:
+        int `(pairs, longest)`.
+    """
+    read = np.full((len(source), longest), START, np.int32)
+    for t in range(longest):
+        written = model.predict_on_batch([source, read]).argmax(axis=-1)
+        if t + 1 < longest:
+            read[:, t + 1] = written[:, t]
+    return written
+
+
+def scores(model, pairs: Pairs, shifted: bool = True) -> tuple[float, float]:
+    """Exact match with teacher forcing and running free; equal where nothing leaks."""
+    forced = exact_match(teacher_forced(model, pairs, shifted), pairs.target).mean()
+    free = exact_match(free_running(model, pairs.source, pairs.target.shape[1]), pairs.target)
+    return float(forced), float(free.mean())
+
+
+def measure_repair(model, data: NumberWords, shifted: bool = True) -> tuple[float, ...]:
+    """Four measurements of a trained translator on the validation numbers, each from 0 to 1.
+
+    Args:
+        model: called with `[source, decoder_input]`.
+        data: the number words.
+        shifted: whether it learnt with shifted targets; for the first measurement.
+
+    Returns:
+        exact match with teacher forcing; the same running free; the share of answers that change when
+        each source gets 20 more columns of padding; the share that changes when its letters are
+        shuffled.
+    """
+    source = data.validation.source
+    longest = data.validation.target.shape[1]
+    target = data.validation.target
+    forced = exact_match(teacher_forced(model, data.validation, shifted), target).mean()
+    written = free_running(model, source, longest)
+    before = [to_text(row) for row in written]
+    changed = []
+    for other in (np.pad(source, ((0, 0), (0, 20))), shuffle_letters(source)):
+        after = [to_text(row) for row in free_running(model, other, longest)]
+        changed.append(float(np.mean([a != b for a, b in zip(before, after, strict=True)])))
+    return float(forced), float(exact_match(written, target).mean()), *changed
+
+
+@course_version
+def greedy_decode(step, state, longest: int) -> list[int]:
+    """Write word after word, the most probable each time, until END.
+
+    Args:
+        step: function `(token, state) → (logits, state)`: reads one word, scores the next.
+        state: the state before START is read.
+        longest: the most words to write.
+
+    Returns:
+        the words, without START and END.
+    """
+    token, written = START, []
+    while len(written) < longest:
+        logits, state = step(token, state)
+        token = int(np.argmax(logits))
+        if token == END:
+            break
+        written.append(token)
+    return written
+
+
+def reader(model: Seq2Seq, source: np.ndarray):
+    """Encode one source `(S,)`; returns `(step, state)` for `greedy_decode`."""
+    memory = model.encode(np.asarray(source)[None])
+
+    def step(token, state):
+        logits, _, state = model.decode(np.array([[token]], np.int32), memory, state)
+        return np.asarray(logits)[0, 0], state
+
+    return step, memory.summary
+
+
+def alignment(model: Seq2Seq, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """The weights `(B, T, S)` with which a model reads `source (B, S)` while it writes `target (B, T)`."""
+    memory = model.encode(source)
+    return np.asarray(model.decode(shift_targets(target), memory, memory.summary)[1])

@@ -14,6 +14,7 @@ from attnfuse.checking import (
     Quiz,
     properties,
 )
+from attnfuse.settings import quiet
 
 LESSON = "06_seq2seq"
 PAD, START, END = 0, 1, 2
@@ -154,7 +155,7 @@ def _other_word(rng, word):
 def exact_cases(rng):
     def case(T, note):
         """A row for each way to be right or wrong, in random order."""
-        B = 7
+        B = 8
         lengths = rng.integers(2, T - 2, B)
         target = _sentences(rng, lengths, T)
         behind = rng.integers(3, WORDS, target.shape)
@@ -166,6 +167,7 @@ def exact_cases(rng):
         predicted[4, lengths[4] - 1] = PAD  # as if padding were a word
         predicted[5, lengths[5] - 1 :] = END  # stops one word early
         predicted[6] = rng.integers(3, WORDS, T)
+        predicted[7, lengths[7] :] = PAD  # every word right, and no END
         order = rng.permutation(B)
         return Case({"predicted": predicted[order], "target": target[order]}, note)
 
@@ -179,13 +181,29 @@ def exact_cases(rng):
             {"predicted": behind, "target": first}, "the right word, END, and something behind it"
         ),
         Case({"predicted": wrong, "target": full}, "no padding, one wrong word"),
-        case(6, "seven sentences"),
-        case(8, "seven sentences with T = 8"),
+        case(6, "eight sentences"),
+        case(9, "eight sentences with T = 9"),
     ]
 
 
 def _ends_early(predicted, target):
     return ((predicted == target) | (target == PAD) | (target == END)).all(axis=1)
+
+
+def _to_its_own_end(predicted, target):
+    """Compare up to the prediction's END, that one left out."""
+    cuts = [list(p).index(END) if END in p else len(p) for p in predicted]
+    rows = zip(predicted, target, cuts, strict=True)
+    return np.array([(p[:n] == t[:n]).all() for p, t, n in rows])
+
+
+def _same_text(predicted, target):
+    """Compare what is left when END, padding and all behind them are taken away."""
+
+    def text(row):
+        return row[: next((i for i, x in enumerate(row) if x in (END, PAD)), len(row))].tolist()
+
+    return np.array([text(p) == text(t) for p, t in zip(predicted, target, strict=True)])
 
 
 def _share(predicted, target):
@@ -241,6 +259,24 @@ EXACT_MATCH = Exercise(
             "You leave out END as well. Then a model that writes three words too many is right. "
             "To stop is part of the answer.",
             _ends_early,
+        ),
+        Misconception(
+            "and instead of or",
+            "You ask that every position agrees *and* is no padding. So a row with padding can never be right. A "
+            "position is fine if it agrees *or* is padding.",
+            lambda predicted, target: ((predicted == target) & (target != PAD)).all(axis=1),
+        ),
+        Misconception(
+            "to the prediction's END",
+            "You compare up to the *prediction's* END. A model that stops too early is then right as far as it got. "
+            "The target says where the sentence ends.",
+            _to_its_own_end,
+        ),
+        Misconception(
+            "the texts agree",
+            "You compare texts from which END and padding have been cut off. A model that writes padding instead of END "
+            "is then right. END is part of the answer.",
+            _same_text,
         ),
         Misconception(
             "share of right words",
@@ -325,15 +361,26 @@ def run_decoder_asks(
     if not isinstance(candidate, type):
         raise Mismatch("check needs the class itself, DecoderAsks, not a layer made from it.")
     layer = candidate(units=len(vector))
-    layer(*inputs)
+    layer(*inputs)  # builds it
     for name, value in weights.items():
         if not hasattr(layer, name):
             raise Mismatch(f"The layer has no weight `{name}`. Keep `build` as it was given.")
         getattr(layer, name).assign(value)
-    outputs = layer(*inputs)
-    if isinstance(outputs, tuple | list):
-        return tuple(None if x is None else np.asarray(x) for x in outputs)
-    return outputs
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        outputs = layer(*inputs)
+    if not isinstance(outputs, tuple | list):
+        return outputs
+    arrays = tuple(None if x is None else np.asarray(x) for x in outputs)
+    if arrays and arrays[0] is not None and arrays[0].dtype.kind == "f":
+        context = tf.convert_to_tensor(outputs[0])
+        if tape.gradient(context, layer.query_matrix.value) is None:
+            raise Mismatch(
+                "No gradient gets from `context` back to `query_matrix`, so nothing can be learnt: the matrix is "
+                "not used, or NumPy stands in between. Write it with `ops`."
+            )
+    return arrays
 
 
 def _masked(scores, mask, axis=-1):
@@ -381,6 +428,36 @@ def _closed_with(value):
         return _masked(np.where(mask, scores, value), True)
 
     return rule
+
+
+def _scored_by(score):
+    """Attention asked by the decoder; `score(asked, offered, vector)` makes the scores `(B, T, S)`."""
+
+    def wrong(decoder_states, encoder_states, is_letter, query_matrix, key_matrix, vector):
+        scores = score(decoder_states @ query_matrix, encoder_states @ key_matrix, vector)
+        weights = _masked(scores, np.broadcast_to(is_letter[:, None], scores.shape))
+        return weights @ encoder_states, weights
+
+    return wrong
+
+
+def _mixes_projected_keys(decoder_states, encoder_states, is_letter, **matrices):
+    right = _decoder(_masked)(decoder_states, encoder_states, is_letter, **matrices)[1]
+    return right @ (encoder_states @ matrices["key_matrix"]), right
+
+
+def _mask_without_axis(decoder_states, encoder_states, is_letter, **matrices):
+    """The mask `(B, S)` meets scores `(B, T, S)`: that works by chance, or fails as in TensorFlow."""
+    B, S = is_letter.shape
+    T = decoder_states.shape[1]
+    if B not in (1, T):
+        with quiet():
+            import tensorflow as tf
+
+        raise tf.errors.InvalidArgumentError(None, None, f"({B}, {S}) against ({B}, {T}, {S})")
+    return _decoder(lambda scores, _: _masked(scores, np.broadcast_to(is_letter, scores.shape)))(
+        decoder_states, encoder_states, is_letter, **matrices
+    )
 
 
 def _test_each_word_asks(attempt, case, rng):
@@ -483,6 +560,34 @@ DECODER_ASKS = Exercise(
             "cancels it: the question has no say.",
             _decoder(_masked, squash=lambda x: x),
         ),
+        Misconception(
+            "dot product",
+            "That is a *dot product* of Wq and Uk. The additive score adds them, bends the sum by tanh and multiplies "
+            "by v.",
+            _scored_by(lambda q, k, v: q @ k.swapaxes(1, 2)),
+        ),
+        Misconception(
+            "scaled dot product",
+            "That is lesson 02's scaled *dot product* of Wq and Uk. The additive score adds them, bends the sum by "
+            "tanh and multiplies by v.",
+            _scored_by(lambda q, k, v: q @ k.swapaxes(1, 2) / np.sqrt(q.shape[-1])),
+        ),
+        Misconception(
+            "v left out",
+            "You add up the hidden numbers as they are. Each counts as much as v says: multiply by `self.vector` first.",
+            _scored_by(lambda q, k, v: np.tanh(q[:, :, None] + k[:, None]).sum(axis=-1)),
+        ),
+        Misconception(
+            "mixes what it scored",
+            "You mix Uk, which served for the score. The values are the encoder's states as they are.",
+            _mixes_projected_keys,
+        ),
+        Misconception(
+            "the mask lacks an axis",
+            "`is_letter` is (B, S) and the scores are (B, T, S): lined up from the right, B meets T. Give the mask an "
+            "axis for the words: `is_letter[:, None]`.",
+            _mask_without_axis,
+        ),
     ],
     own=["attnfuse.layers.AdditiveAttention"],
     reread="section 5",
@@ -564,6 +669,23 @@ SHUFFLED_SOURCE = Exercise(
             (False, False, False, False),
         ),
         Misconception(
+            "places, but no recurrence",
+            "The GRU of the third model reads the German letters. Its state at a letter says what came before it, and "
+            "that has been shuffled.",
+            (False, False, False, True),
+        ),
+        Misconception(
+            "the GRUs mixed up",
+            "The second model's GRU reads the English words, which stay. The third one's reads the German letters, "
+            "which are shuffled.",
+            (False, True, False, True),
+        ),
+        Misconception(
+            "numbers for truth values",
+            "Asked are four truth values: write True and False instead of 1 and 0.",
+            (0, 0, 1, 1),
+        ),
+        Misconception(
             "the other way round",
             "You answered which models stay the same. Asked was where the context *changes*.",
             (True, True, False, False),
@@ -588,14 +710,17 @@ def greedy_by_loops(step, state, longest):
     return written
 
 
+MOST_STEPS = 200  # after so many, a loop of the learner's is stopped
+
+
 def _greedy(
     first=START, reset=False, own_words=True, keep_end=False, stop=True, less=0, front=False
 ):
-    """Greedy decoding with a slip."""
+    """Greedy decoding with a slip; `less=None` knows no longest."""
 
     def wrong(step, state, longest):
         begin, token, written = state, first, [START] if front else []
-        for _ in range(longest - less):
+        for _ in range(longest - less if less is not None else 10 * MOST_STEPS):
             logits, state = step(token, begin if reset else state)
             best = int(np.argmax(logits))
             if stop and best == END:
@@ -616,6 +741,8 @@ GREEDY_SLIPS = {
     "never stops": _greedy(stop=False),
     "starts with END": _greedy(first=END),
     "one word too few": _greedy(less=1),
+    "one word too many": _greedy(less=-1),
+    "longest ignored": _greedy(less=None),
     "START written": _greedy(front=True),
 }
 
@@ -626,14 +753,19 @@ def _writer(rng, words=9, width=5):
     again = rng.standard_normal((width, width))
     choose = rng.standard_normal((words, width))
     choose[[PAD, START]] = 0
+    begin, steps = rng.standard_normal(width), 0
 
     def step(token, state):
+        nonlocal steps
+        steps = 1 if token == START and np.array_equal(state, begin) else steps + 1
+        if steps > MOST_STEPS:
+            raise RuntimeError(f"{MOST_STEPS} steps, and your loop goes on")
         state = np.tanh(read[int(token)] + again @ np.asarray(state))
         logits = choose @ state
         logits[[PAD, START]] = -9
         return logits, state
 
-    return step, rng.standard_normal(width)
+    return step, begin
 
 
 def _told_apart(inputs):
@@ -653,8 +785,10 @@ def greedy_cases(rng):
             inputs = {"step": step, "state": state, "longest": longest}
             if len(greedy_by_loops(**inputs)) != length:
                 continue
-            ended = len(greedy_by_loops(**{**inputs, "longest": longest + 1})) == length
-            if ended == (length < longest) and (not told_apart or _told_apart(inputs)):
+            further = len(greedy_by_loops(**{**inputs, "longest": longest + 2}))
+            if further == (length if length < longest else longest + 2) and (
+                not told_apart or _told_apart(inputs)
+            ):
                 return Case(inputs, note)
 
     return [
@@ -707,6 +841,16 @@ GREEDY_DECODE = Exercise(
             "one word too few",
             "`longest` counts written words, and START is none of them: you stop one word early.",
             GREEDY_SLIPS["one word too few"],
+        ),
+        Misconception(
+            "one word too many",
+            "You write one word more than `longest` allows.",
+            GREEDY_SLIPS["one word too many"],
+        ),
+        Misconception(
+            "longest ignored",
+            "Your loop waits for END, and a model may never write it. Stop after `longest` words.",
+            GREEDY_SLIPS["longest ignored"],
         ),
         Misconception(
             "START written",

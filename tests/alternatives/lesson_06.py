@@ -123,6 +123,18 @@ def _word_by_word(layer, decoder_states, encoder_states, is_letter):
     return ops.stack(contexts, axis=1), ops.stack(rows, axis=1)
 
 
+def _with_matmul_and_bias(layer, decoder_states, encoder_states, is_letter):
+    from keras import ops
+
+    q = ops.matmul(decoder_states, layer.query_matrix)
+    k = ops.matmul(encoder_states, layer.key_matrix)
+    hidden = ops.tanh(q[:, :, None, :] + k[:, None, :, :])
+    scores = ops.squeeze(hidden @ ops.reshape(layer.vector, (-1, 1)), axis=-1)
+    bias = ops.where(is_letter, 0.0, -np.inf)
+    weights = ops.softmax(scores + bias[:, None])
+    return weights @ encoder_states, weights
+
+
 # --- greedy_decode
 
 
@@ -165,7 +177,12 @@ ALTERNATIVES = {
         shifted_by_padding,
     ],
     "exact_match": [exact_by_or, exact_by_counting, exact_by_cutting, exact_by_closing],
-    "decoder_asks": [_layer(_with_where), _layer(_with_einsum), _layer(_word_by_word)],
+    "decoder_asks": [
+        _layer(_with_where),
+        _layer(_with_einsum),
+        _layer(_word_by_word),
+        _layer(_with_matmul_and_bias),
+    ],
     "shuffled_source": [[False, False, True, True], np.array([False, False, True, True])],
     "greedy_decode": [greedy_forever, greedy_as_array, greedy_recursive],
 }

@@ -88,7 +88,8 @@ def scaled_dot_product_attention(
         raise ValueError(f"query is {width} wide (axis -1), key is {key.shape[-1]} wide")
     if key.shape[-2] == 0:
         raise ValueError("key has no rows (axis -2 is empty): there is nothing to attend to")
-    scores = query @ np.swapaxes(key, -1, -2) / np.sqrt(width).astype(query.dtype)  # (..., T, S)
+    root = np.sqrt(width).astype(float if query.dtype.kind in "biu" else query.dtype)
+    scores = query @ np.swapaxes(key, -1, -2) / root  # (..., T, S)
     return attention_pooling(scores, value, mask)
 
 
@@ -118,3 +119,227 @@ def padding_mask(lengths, S: int) -> np.ndarray:
     if ((lengths < 0) | (lengths > S)).any():
         raise ValueError(f"lengths must lie between 0 and {S}")
     return (np.arange(S) < lengths[:, None])[:, None, :]
+
+
+# -- several heads ----------------------------------------------------------------------------------
+
+
+@course_version
+def split_heads(x: np.ndarray, heads: int) -> np.ndarray:
+    """Cut the width into N heads: `(..., T, N·H)` → `(..., N, T, H)`.
+
+    Head n gets columns n·H to (n+1)·H of every row; rows stay whole and in order.
+
+    Args:
+        x: float `(..., T, D)`.
+        heads: N, a divisor of D.
+
+    Raises:
+        ValueError: if D is not a multiple of `heads`.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
+    """
+    x = np.asarray(x)
+    if x.ndim < 2:
+        raise ValueError(f"x must be (..., T, D), got shape {x.shape}")
+    if heads < 1 or x.shape[-1] % heads:
+        raise ValueError(
+            f"the width {x.shape[-1]} (axis -1) cannot be cut into {heads} equal heads"
+        )
+    apart = x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)  # (..., T, N, H)
+    return np.swapaxes(apart, -2, -3)
+
+
+@course_version
+def merge_heads(x: np.ndarray) -> np.ndarray:
+    """Put the heads side by side again: `(..., N, T, H)` → `(..., T, N·H)`, undoing `split_heads`.
+
+    Raises:
+        ValueError: if `x` has fewer than three axes.
+    """
+    x = np.asarray(x)
+    if x.ndim < 3:
+        raise ValueError(f"x must be (..., N, T, H), got shape {x.shape}")
+    apart = np.swapaxes(x, -2, -3)  # (..., T, N, H)
+    return apart.reshape(*apart.shape[:-2], apart.shape[-2] * apart.shape[-1])
+
+
+@course_version
+def multi_head_attention(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    heads: int,
+    mask: np.ndarray | None = None,
+    rotate: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Let every head attend with its own part of the width, and put the results side by side.
+
+    The projections before and after are matrix products and stay outside.
+
+    Args:
+        query: float `(..., T, N·H)`, projected.
+        key: float `(..., S, N·H)`, projected.
+        value: float `(..., S, N·V)`, projected.
+        heads: N.
+        mask: optional bool, broadcastable to `(..., T, S)`, the same for all heads; with one axis more
+            than `query` it is `(..., N, T, S)`, a mask for each head. A row without any True gives zeros.
+        rotate: turn queries and keys by their positions first (`rotary`), in every head alike.
+
+    Returns:
+        `(context, weights)`: `(..., T, N·V)` and `(..., N, T, S)`.
+
+    Raises:
+        ValueError: if the shapes do not fit; the message names the axis.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
+    """
+    axes = np.ndim(query)
+    query, key, value = (split_heads(x, heads) for x in (query, key, value))
+    if rotate:
+        query, key = rotary(query), rotary(key)
+    if mask is not None and np.ndim(mask) <= axes:
+        mask = np.asarray(mask)
+        mask = np.expand_dims(mask.reshape((1,) * (axes - mask.ndim) + mask.shape), -3)
+    context, weights = scaled_dot_product_attention(query=query, key=key, value=value, mask=mask)
+    return merge_heads(context), weights
+
+
+# -- positions --------------------------------------------------------------------------------------
+
+
+def _angles(positions, width: int, base: float) -> np.ndarray:
+    """`(T, width/2)`: position times the speed of each pair, in radians."""
+    if width < 2 or width % 2:
+        raise ValueError(f"positions work on pairs of numbers: the width must be even, got {width}")
+    positions = np.asarray(positions)
+    if positions.ndim != 1:
+        raise ValueError(f"positions must be (T,), got shape {positions.shape}")
+    return positions[:, None] * float(base) ** (-np.arange(0, width, 2) / width)
+
+
+@course_version
+def sinusoidal_positions(positions, D: int, base: float = 10_000.0) -> np.ndarray:
+    """A row of sines and cosines for each position, to be added to what stands there.
+
+    Args:
+        positions: a whole number T, for the positions 0 … T-1, or the positions themselves, `(T,)`.
+        D: width, even. Columns 2i and 2i+1 hold the sine and the cosine of position / base^(2i/D).
+        base: how slow the slowest pair is.
+
+    Returns:
+        float64 `(T, D)`.
+
+    Raises:
+        ValueError: if D is odd, or `positions` is neither a number nor one row of them.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.5.
+    """
+    positions = np.arange(positions) if np.ndim(positions) == 0 else positions
+    angles = _angles(positions, D, base)
+    return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(len(angles), D)
+
+
+@course_version
+def rotary(x: np.ndarray, positions=None, base: float = 10_000.0) -> np.ndarray:
+    """Turn each pair of neighbouring numbers by an angle that grows with the position.
+
+    Used on queries and keys (never on values), it makes their dot products depend on the *difference*
+    of their positions only.
+
+    Args:
+        x: float `(..., T, H)`, H even. The pair (2i, 2i+1) turns by position / base^(2i/H).
+        positions: `(T,)`; 0 … T-1 if not given.
+        base: how slow the slowest pair is.
+
+    Returns:
+        an array of the shape and dtype of `x`.
+
+    Raises:
+        ValueError: if H is odd or `positions` does not fit axis -2.
+
+    Source: Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 34.
+    """
+    x = np.asarray(x)
+    T, H = x.shape[-2:]
+    positions = np.arange(T) if positions is None else np.asarray(positions)
+    angles = _angles(positions, H, base)
+    if len(angles) != T:
+        raise ValueError(f"x has {T} rows (axis -2), positions has {len(angles)}")
+    dtype = np.result_type(x.dtype, np.float16)  # integers become floats
+    cos, sin = np.cos(angles), np.sin(angles)
+    first, second = x[..., ::2], x[..., 1::2]
+    turned = np.stack([first * cos - second * sin, first * sin + second * cos], axis=-1)
+    return turned.reshape(x.shape).astype(dtype)
+
+
+# -- other scores -----------------------------------------------------------------------------------
+
+
+@course_version
+def bilinear_scores(query: np.ndarray, key: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Score by a learnt matrix: `query @ matrix @ keyᵀ`; query and key may differ in width.
+
+    Args:
+        query: float `(..., T, Q)`.
+        key: float `(..., S, K)`.
+        matrix: float `(Q, K)`.
+
+    Returns:
+        scores, `(..., T, S)`.
+
+    Raises:
+        ValueError: if the shapes do not fit; the message names the axis.
+
+    Source: Luong, Pham and Manning 2015, "Effective Approaches to Attention-based Neural Machine
+    Translation", section 3.1, "general".
+    """
+    query, key, matrix = np.asarray(query), np.asarray(key), np.asarray(matrix)
+    _must_fit(query, key, matrix.shape, "matrix")
+    return query @ matrix @ np.swapaxes(key, -1, -2)
+
+
+@course_version
+def additive_scores(
+    query: np.ndarray,
+    key: np.ndarray,
+    query_matrix: np.ndarray,
+    key_matrix: np.ndarray,
+    vector: np.ndarray,
+) -> np.ndarray:
+    """Score by a small network: `tanh(query @ query_matrix + key @ key_matrix) @ vector`.
+
+    Args:
+        query: float `(..., T, Q)`.
+        key: float `(..., S, K)`.
+        query_matrix: float `(Q, A)`, A hidden units.
+        key_matrix: float `(K, A)`.
+        vector: float `(A,)`.
+
+    Returns:
+        scores, `(..., T, S)`. On the way there it holds `(..., T, S, A)` numbers.
+
+    Raises:
+        ValueError: if the shapes do not fit; the message names the axis.
+
+    Source: Bahdanau, Cho and Bengio 2015, "Neural Machine Translation by Jointly Learning to Align
+    and Translate", appendix A.1.2.
+    """
+    query, key, vector = np.asarray(query), np.asarray(key), np.asarray(vector)
+    query_matrix, key_matrix = np.asarray(query_matrix), np.asarray(key_matrix)
+    _must_fit(query, key, (len(query_matrix), len(key_matrix)), "matrices")
+    hidden = {query_matrix.shape[-1], key_matrix.shape[-1], vector.shape[-1]}
+    if len(hidden) > 1:
+        raise ValueError(f"query_matrix, key_matrix (axis -1) and vector differ in size: {hidden}")
+    asked = (query @ query_matrix)[..., :, None, :]  # (..., T, 1, A)
+    offered = (key @ key_matrix)[..., None, :, :]  # (..., 1, S, A)
+    return np.tanh(asked + offered) @ vector
+
+
+def _must_fit(query, key, widths, what: str) -> None:
+    """Query and key have as many columns as the weights have rows for them; there is a key."""
+    for name, x, width in (("query", query, widths[0]), ("key", key, widths[1])):
+        if x.shape[-1] != width:
+            raise ValueError(f"{name} is {x.shape[-1]} wide (axis -1), the {what} expect {width}")
+    if key.shape[-2] == 0:
+        raise ValueError("key has no rows (axis -2 is empty): there is nothing to attend to")

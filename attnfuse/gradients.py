@@ -1,8 +1,15 @@
-"""Gradients without calculus: change one number a little and see what happens."""
+"""Gradients: by trying (change one number a little and see what happens), and by the chain rule.
+
+`d_x` is the slope of the loss for every number of `x`: an array of the shape of `x`. The letters are
+those of `attnfuse.attention`: T query positions, S key positions, H width of a key, V of a value.
+"""
 
 from collections.abc import Callable
 
 import numpy as np
+
+from attnfuse import attention
+from attnfuse.checking.own import course_version
 
 
 def numerical_gradient(
@@ -39,3 +46,120 @@ def numerical_gradient(
             raise ValueError(f"function must return one number, got the shape {rise.shape}")
         gradient[place] = rise.item() / (2 * step)
     return gradient
+
+
+@course_version
+def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
+    """Backward through softmax: from the slopes for the weights to the slopes for the scores.
+
+    A score's slope is its weight times how much better its key does than the row's weighted mean:
+    `d_scores[s] = weights[s] * (d_weights[s] - sum(weights * d_weights))`.
+
+    Args:
+        weights: float `(..., T, S)`, what `softmax` returned; the last axis are the keys.
+        d_weights: float of the same shape.
+
+    Returns:
+        d_scores, `(..., T, S)`. Each row sums to 0; where a weight is 0 (a masked key, a row without
+        any allowed key) the slope is 0.
+
+    Raises:
+        ValueError: if the two shapes differ.
+
+    Source: Bridle 1990, "Training Stochastic Model Recognition Algorithms as Networks can Lead to
+    Maximum Mutual Information Estimation of Parameters".
+    """
+    weights, d_weights = np.asarray(weights), np.asarray(d_weights)
+    if weights.shape != d_weights.shape:
+        raise ValueError(f"weights has shape {weights.shape}, d_weights {d_weights.shape}")
+    mean = (weights * d_weights).sum(axis=-1, keepdims=True)
+    return weights * (d_weights - mean)
+
+
+@course_version
+def attention_gradients(
+    query: np.ndarray,
+    key: np.ndarray,
+    value: np.ndarray,
+    d_context: np.ndarray,
+    mask: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Backward through `attention.scaled_dot_product_attention`, with the forward pass repeated.
+
+    Args:
+        query: float `(..., T, H)`.
+        key: float `(..., S, H)`.
+        value: float `(..., S, V)`.
+        d_context: float `(..., T, V)`, the slope of the loss for every number of the context.
+        mask: optional bool, broadcastable to `(..., T, S)`, True where attention is allowed.
+            A row without any True has no influence: it adds zeros to every slope.
+
+    Returns:
+        `(d_query, d_key, d_value)`, of the shapes of `query`, `key` and `value`. Where an axis was
+        broadcast (one key array for a whole batch) the slopes are summed over it.
+
+    Raises:
+        ValueError: if the shapes do not fit; the message names the axis.
+
+    Source: the chain rule on Vaswani et al. 2017, eq. 1. Rumelhart, Hinton and Williams 1986,
+    "Learning Representations by Back-Propagating Errors", made the order of work known.
+    """
+    query, key, value = np.asarray(query), np.asarray(key), np.asarray(value)
+    d_context = np.asarray(d_context)
+    context, weights = attention.scaled_dot_product_attention(
+        query=query, key=key, value=value, mask=mask
+    )
+    if d_context.shape != context.shape:
+        raise ValueError(f"d_context has shape {d_context.shape}, the context {context.shape}")
+    d_value = np.swapaxes(weights, -1, -2) @ d_context  # (..., S, V)
+    d_weights = d_context @ np.swapaxes(value, -1, -2)  # (..., T, S)
+    d_scores = softmax_gradient(weights, d_weights)
+    d_scores = d_scores / np.sqrt(query.shape[-1]).astype(d_scores.dtype)
+    d_query = d_scores @ key  # (..., T, H)
+    d_key = np.swapaxes(d_scores, -1, -2) @ query  # (..., S, H)
+    return (
+        _sum_to(d_query, query.shape),
+        _sum_to(d_key, key.shape),
+        _sum_to(d_value, value.shape),
+    )
+
+
+def log_loss(share: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """The mean of -log(share of the right class), and its slope for every share.
+
+    Args:
+        share: float `(T, C)`, such as the context of one-hot values; rows sum to 1 at most.
+        labels: int `(T,)`, the right class of each row.
+
+    Returns:
+        `(loss, d_share)`: one number, and `(T, C)`: -1/share/T at the right class, 0 elsewhere.
+        A share below 1e-12 (6e-5 in float16) counts as that, so that nothing is infinite.
+
+    Raises:
+        ValueError: if there is not one label for each row.
+
+    Source: Good 1952, "Rational Decisions" (the logarithmic score).
+    """
+    share, labels = np.asarray(share), np.asarray(labels)
+    share = share if share.dtype.kind == "f" else share.astype(float)
+    if labels.shape != share.shape[:1]:
+        raise ValueError(
+            f"labels has shape {labels.shape}, share has {share.shape[0]} rows (axis 0)"
+        )
+    rows = np.arange(len(labels))
+    smallest = max(1e-12, float(np.finfo(share.dtype).tiny))
+    right = np.maximum(share[rows, labels], np.asarray(smallest, share.dtype))
+    d_share = np.zeros_like(share)
+    d_share[rows, labels] = -1 / right / len(labels)
+    return float(-np.log(right).mean()), d_share
+
+
+def _sum_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Add up what was broadcast: one number used many times collects the slope of every use."""
+    extra = gradient.ndim - len(shape)
+    stretched = tuple(
+        axis
+        for axis in range(gradient.ndim)
+        if axis < extra or shape[axis - extra] != gradient.shape[axis]
+    )
+    return gradient.sum(axis=stretched, keepdims=True).reshape(shape) if stretched else gradient

@@ -104,3 +104,10 @@ def test_pooling_one_number_for_each_key():
     )
     with pytest.raises(ValueError, match="4 \\(axis -1\\)"):
         attention.attention_pooling(scores, value[:4])
+
+
+def test_whole_numbers_are_scaled_by_the_exact_root():
+    query, key, value = np.array([[1, 2]]), np.array([[1, 1], [0, 3]]), np.eye(2, dtype=int)
+    got = attention.scaled_dot_product_attention(query, key, value)[1]
+    want = attention.scaled_dot_product_attention(query * 1.0, key * 1.0, value)[1]
+    np.testing.assert_allclose(got, want)

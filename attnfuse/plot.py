@@ -205,3 +205,27 @@ def lines(
         else:
             ax.legend(loc=legend)
     return ax
+
+
+def intervals(rows: dict, title: str, xlabel: str):
+    """Draw one interval per row, filled where it leaves out 0.
+
+    Args:
+        rows: label → `(low, middle, high)`; the first row stands at the top.
+        title: what the picture shows, as a sentence.
+        xlabel: what is counted.
+
+    Returns:
+        the figure.
+    """
+    fig, ax = figure(size=(SIZE[0], 0.8 + 0.22 * len(rows)))
+    for y, (low, middle, high) in enumerate(rows.values()):
+        fill = "white" if low <= 0 <= high else "black"
+        ax.plot([low, high], [y, y], color="black", lw=1)
+        ax.plot(middle, y, "o", markersize=6, color="black", markerfacecolor=fill)
+    ax.axvline(0, color="grey", lw=1, ls=":")
+    ax.set_yticks(range(len(rows)), list(rows))
+    ax.invert_yaxis()
+    ax.set_xlabel(xlabel)
+    fig.suptitle(title)
+    return fig

@@ -563,4 +563,4 @@ if find_spec("keras") and find_spec("tensorflow"):
 # | data | number words by num2words (LGPL) |
 # | in Keras | `keras.layers.MultiHeadAttention`, `keras.layers.AdditiveAttention` |
 # | in attnfuse | `attention.multi_head_attention`, `split_heads`, `merge_heads`, `sinusoidal_positions`, `rotary`, `additive_scores`, `bilinear_scores` |
-# | next | [05 · Attention layers in Keras](05_keras_attention_layers.ipynb) |
+# | next | [06 · Sequence to sequence](06_seq2seq.ipynb); 05, layers in Keras, is not out yet |

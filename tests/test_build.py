@@ -99,6 +99,17 @@ def test_drift_is_seen(tmp_path, monkeypatch):
     assert "notebooks/00_start_here.ipynb is out of date" in problems
 
 
+def test_a_change_of_text_keeps_the_outputs_and_a_change_of_code_does_not():
+    path = build.ROOT / "solutions" / "00_start_here.ipynb"
+    solved = build.notebook(build.read(PATHS[0]))
+    solved.cells[0].source += "\n\nMore text."
+    same = build.with_stored_outputs(path, solved)
+    assert same.cells[0].source.endswith("More text.")
+    assert any(cell.get("outputs") for cell in same.cells)
+    next(cell for cell in solved.cells if cell.cell_type == "code").source += "\n1 + 1"
+    assert build.with_stored_outputs(path, solved) is None
+
+
 def test_stripped_outputs_count_as_drift(tmp_path, monkeypatch):
     for folder in ("solutions", "notebooks"):
         (tmp_path / folder).mkdir()

@@ -500,6 +500,23 @@ def solved_drift(lesson: Lesson, solved) -> str | None:
     return None
 
 
+def with_stored_outputs(path: Path, solved):
+    """The new notebook with the stored outputs, if only text cells changed; else None."""
+    if not path.exists():
+        return None
+    stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
+    old = [cell for cell in stored.cells if cell.cell_type == "code"]
+    result = copy.deepcopy(solved)
+    new = [cell for cell in result.cells if cell.cell_type == "code"]
+    if [(c.source, c.metadata) for c in old] != [(c.source, c.metadata) for c in new]:
+        return None
+    if any(cell.execution_count is None for cell in old):
+        return None
+    for before, after in zip(old, new, strict=True):
+        after.outputs, after.execution_count = before.outputs, before.execution_count
+    return result
+
+
 def build(lesson: Lesson, force: bool) -> None:
     solved = notebook(lesson)
     released = release(solved)
@@ -508,7 +525,9 @@ def build(lesson: Lesson, force: bool) -> None:
         lesson.fail(1, f"answer text in the release: {found[0]!r}")
     path = ROOT / "solutions" / f"{lesson.slug}.ipynb"
     why = "asked for" if force else solved_drift(lesson, solved)
-    if why:
+    if why and not force and (same := with_stored_outputs(path, solved)):
+        path.write_text(dump(same), encoding="utf-8")
+    elif why:
         print(f"{lesson.slug}: executing ({why}) …", flush=True)
         start = time.perf_counter()
         done = execute(solved)

@@ -1,0 +1,117 @@
+"""Right answers written differently: every one must pass."""
+
+import numpy as np
+
+
+def split_isin(base, share, seed):
+    bases = np.random.default_rng(seed).permutation(np.unique(base))
+    is_test = np.isin(base, bases[: round(share * len(bases))])
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def split_scikit_learn(base, share, seed):
+    from sklearn.model_selection import GroupShuffleSplit
+
+    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    return next(splitter.split(base, groups=base))
+
+
+def split_until_full(base, share, seed):
+    """Base after base, until the test part has its share of rows; lists, not sorted."""
+    test = []
+    for b in np.random.default_rng(seed).permutation(np.unique(base)):
+        if len(test) >= share * len(base):
+            break
+        test += [row for row in range(len(base)) if base[row] == b]
+    return [row for row in range(len(base)) if row not in set(test)], test
+
+
+def contributions_slices(image, text, matrix):
+    width = image.shape[1]
+    return image @ matrix[:width], text @ matrix[width:]
+
+
+def contributions_zeros(image, text, matrix):
+    """The other modality's features set to zero; the whole matrix."""
+    zeros = np.zeros_like
+    from_image = np.concatenate([image, zeros(text)], axis=1) @ matrix
+    return from_image, np.concatenate([zeros(image), text], axis=1) @ matrix
+
+
+def contributions_remainder(image, text, matrix):
+    """The text's part is what the image's part leaves."""
+    from_image = np.einsum("bd,dc->bc", image, matrix[: image.shape[-1]])
+    return [from_image, np.hstack([image, text]) @ matrix - from_image]
+
+
+def corners_in_two_steps(model, image, other_image, text, other_text):
+    beside_text = model(image, text) - model(other_image, text)
+    return beside_text - (model(image, other_text) - model(other_image, other_text))
+
+
+def corners_in_one_batch(model, image, other_image, text, other_text):
+    images = np.concatenate([image, other_image, image, other_image])
+    texts = np.concatenate([text, text, other_text, other_text])
+    return np.einsum(
+        "kbc,k->bc", np.reshape(model(images, texts), (4, len(image), -1)), [1, -1, -1, 1]
+    )
+
+
+def corners_by_signs(model, image, other_image, text, other_text):
+    total = 0
+    for sign_x, x in ((1, image), (-1, other_image)):
+        for sign_y, y in ((1, text), (-1, other_text)):
+            total = total + sign_x * sign_y * model(x, y)
+    return total.tolist()
+
+
+def _layer(rule):
+    from attnfuse.exercises.lesson_09 import _LayerLike
+
+    return _LayerLike(rule)
+
+
+def low_rank_einsum(ops, image, text, U, V):
+    image = ops.concatenate([image, ops.ones_like(image[:, :1])], axis=-1)
+    text = ops.concatenate([text, ops.ones((ops.shape(text)[0], 1))], axis=-1)
+    return ops.einsum("bd,rdf,be,ref->bf", image, U, text, V)
+
+
+def low_rank_loop(ops, image, text, U, V):
+    image, text = (ops.pad(x, [[0, 0], [0, 1]], constant_values=1.0) for x in (image, text))
+    return sum(ops.matmul(image, U[r]) * ops.matmul(text, V[r]) for r in range(U.shape[0]))
+
+
+def low_rank_bias(ops, image, text, U, V):
+    """The last row of the factors as a bias instead of an appended 1."""
+    image = ops.matmul(image[None], U[:, :-1]) + U[:, -1:]
+    text = ops.matmul(text[None], V[:, :-1]) + V[:, -1:]
+    return ops.sum(image * text, axis=0)
+
+
+def interval_arrays(right_a, right_b):
+    gain = right_a.mean(axis=0) - right_b.mean(axis=0)
+    margin = 1.96 * gain.std(ddof=1) / len(gain) ** 0.5
+    return gain.mean() - margin, gain.mean() + margin
+
+
+def interval_variance(right_a, right_b):
+    gain = (right_a.astype(int) - right_b.astype(int)).sum(axis=0) / len(right_a)
+    error = np.sqrt(np.sum((gain - gain.mean()) ** 2) / (gain.size - 1) / gain.size)
+    return tuple(np.mean(gain) + np.array([-1.96, 1.96]) * error)
+
+
+def interval_list(right_a, right_b):
+    gains = [float(np.mean(a) - np.mean(b)) for a, b in zip(right_a.T, right_b.T, strict=True)]
+    half = 1.96 * np.std(gains, ddof=1) / np.sqrt(len(gains))
+    return [np.mean(gains) - half, np.mean(gains) + half]
+
+
+ALTERNATIVES = {
+    "grouped_split": [split_isin, split_scikit_learn, split_until_full],
+    "split_concatenation": [contributions_slices, contributions_zeros, contributions_remainder],
+    "four_corners": [corners_in_two_steps, corners_in_one_batch, corners_by_signs],
+    "mod_ten": [[0.1, 0.55, 1], np.array([0.1, 0.55, 1.0])],
+    "low_rank_fusion": [_layer(low_rank_einsum), _layer(low_rank_loop), _layer(low_rank_bias)],
+    "paired_interval": [interval_arrays, interval_variance, interval_list],
+}

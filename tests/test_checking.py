@@ -143,7 +143,11 @@ def test_accepts_lists_and_says_what_was_printed():
 
 def test_endless_loop_can_be_interrupted():
     import _thread
+    import signal
     import threading
+
+    # A shell's background jobs ignore the interrupt; notebooks and terminals do not.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def endless(scores):
         while True:

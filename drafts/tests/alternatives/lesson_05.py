@@ -1,0 +1,344 @@
+"""Right answers to the exercises of lesson 05, written differently."""
+
+import numpy as np
+
+from attnfuse.exercises.lesson_05 import (
+    _article_layer,
+    additive_build,
+    lazy_layer,
+)
+from attnfuse.settings import quiet
+
+
+def _ops():
+    with quiet():
+        from keras import ops
+    return ops
+
+
+# --- scaled_dot_layer
+
+
+def _dot_with_where(self, query, key, value, mask=None):
+    ops = _ops()
+    scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
+    if mask is None:
+        weights = ops.softmax(scores, axis=-1)
+    else:
+        weights = ops.where(mask, ops.softmax(ops.where(mask, scores, -1e4), axis=-1), 0.0)
+    return ops.matmul(weights, value), weights
+
+
+def _dot_added(self, query, key, value, mask=None):
+    ops = _ops()
+    scores = ops.einsum("bth,bsh->bts", query * query.shape[-1] ** -0.5, key)
+    if mask is not None:
+        allowed = ops.cast(mask, scores.dtype)
+        weights = ops.softmax(scores - (1 - allowed) * 1e4, axis=-1) * allowed
+    else:
+        weights = ops.softmax(scores)
+    return [ops.einsum("bts,bsv->btv", weights, value), weights]
+
+
+def _dot_by_exponentials(self, query, key, value, mask=None):
+    ops = _ops()
+    H = ops.cast(ops.shape(query)[-1], query.dtype)
+    scores = ops.matmul(query, ops.swapaxes(key, 1, 2)) / ops.sqrt(H)
+    powers = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
+    if mask is not None:
+        powers = powers * ops.cast(mask, powers.dtype)
+    total = ops.sum(powers, axis=-1, keepdims=True)
+    weights = powers / ops.where(total > 0, total, ops.ones_like(total))
+    return ops.matmul(weights, value), weights
+
+
+def _dot_in_float32(self, query, key, value, mask=None):
+    ops = _ops()
+    import tensorflow as tf
+
+    q, k = (tf.cast(x, tf.float32) for x in (query, key))
+    scores = tf.matmul(q, k, transpose_b=True) / q.shape[-1] ** 0.5
+    allowed = tf.ones_like(scores, tf.bool) if mask is None else tf.convert_to_tensor(mask)
+    weights = tf.nn.softmax(tf.where(allowed, scores, -1e9))
+    weights = tf.cast(tf.where(allowed, weights, 0.0), value.dtype)
+    return ops.matmul(weights, value), weights
+
+
+# --- additive_layer
+
+
+def _config(self):
+    return {**_base(self), "units": self.units}
+
+
+def _base(self):
+    with quiet():
+        import keras
+    return keras.layers.Layer.get_config(self)
+
+
+def _config_updated(self):
+    config = _base(self)
+    config.update(units=self.units)
+    return config
+
+
+def _additive_expanded(self, query, key, value):
+    ops = _ops()
+    q = ops.expand_dims(ops.matmul(query, self.query_matrix), 2)
+    k = ops.expand_dims(ops.matmul(key, self.key_matrix), 1)
+    weights = ops.softmax(ops.sum(self.vector * ops.tanh(q + k), axis=-1), axis=-1)
+    return ops.matmul(weights, value), weights
+
+
+def _additive_einsum(self, query, key, value):
+    import tensorflow as tf
+
+    q = tf.einsum("btd,du->btu", query, self.query_matrix)
+    k = tf.einsum("bsd,du->bsu", key, self.key_matrix)
+    scores = tf.einsum("btsu,u->bts", tf.tanh(q[:, :, None] + k[:, None]), self.vector)
+    weights = tf.nn.softmax(scores)
+    return [tf.einsum("bts,bsv->btv", weights, value), weights]
+
+
+def _additive_row_by_row(self, query, key, value):
+    ops = _ops()
+    offered, contexts, rows = ops.matmul(key, self.key_matrix), [], []
+    for t in range(query.shape[1]):
+        hidden = ops.tanh(ops.matmul(query[:, t : t + 1], self.query_matrix) + offered)
+        row = ops.softmax(ops.matmul(hidden, self.vector[:, None])[..., 0], axis=-1)
+        rows.append(row)
+        contexts.append(ops.sum(row[..., None] * value, axis=1))
+    return ops.stack(contexts, axis=1), ops.stack(rows, axis=1)
+
+
+def _additive(call, get_config=_config):
+    return lazy_layer(call, additive_build, ("units",), get_config)
+
+
+# --- multi_head_layer
+
+NAMES = ("query", "key", "value", "output")
+
+
+def _heads_build(self, query_shape, key_shape, value_shape):
+    shapes = (query_shape, key_shape, value_shape, (self.width,))
+    for name, shape in zip(NAMES, shapes, strict=True):
+        matrix = self.add_weight(shape=(shape[-1], self.width), name=f"{name}_matrix")
+        bias = self.add_weight(shape=(self.width,), name=f"{name}_bias")
+        setattr(self, f"{name}_matrix", matrix)
+        setattr(self, f"{name}_bias", bias)
+
+
+def _heads_with_course_softmax(
+    self, query, key, value, mask=None, key_mask=None, return_weights=False
+):
+    ops = _ops()
+    from attnfuse import layers
+
+    N, H = self.heads, self.width // self.heads
+
+    def split(x):
+        return ops.transpose(ops.reshape(x, (-1, x.shape[1], N, H)), (0, 2, 1, 3))
+
+    q = split(ops.matmul(query, self.query_matrix) + self.query_bias)
+    k = split(ops.matmul(key, self.key_matrix) + self.key_bias)
+    v = split(ops.matmul(value, self.value_matrix) + self.value_bias)
+    allowed = None if mask is None else ops.convert_to_tensor(mask)[:, None]
+    if key_mask is not None:
+        real = key_mask[:, None, None]
+        allowed = real if allowed is None else ops.logical_and(allowed, real)
+    weights = layers.masked_softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / H**0.5, allowed)
+    merged = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
+    merged = ops.reshape(merged, (-1, query.shape[1], self.width))
+    output = ops.matmul(merged, self.output_matrix) + self.output_bias
+    return (output, weights) if return_weights else output
+
+
+def _heads_with_einsum(self, query, key, value, mask=None, key_mask=None, return_weights=False):
+    import tensorflow as tf
+
+    N, H = self.heads, self.width // self.heads
+
+    def project(x, name):
+        matrix = tf.reshape(getattr(self, f"{name}_matrix"), (-1, N, H))
+        bias = tf.reshape(getattr(self, f"{name}_bias"), (N, 1, H))
+        return tf.einsum("btd,dnh->bnth", x, matrix) + bias
+
+    q, k, v = (project(x, n) for n, x in zip(NAMES, (query, key, value)))  # noqa: B905
+    scores = tf.einsum("bnth,bnsh->bnts", q, k) / H**0.5
+    allowed = tf.ones_like(scores)
+    if mask is not None:
+        allowed *= tf.cast(mask, tf.float32)[:, None]
+    if key_mask is not None:
+        allowed *= tf.cast(key_mask, tf.float32)[:, None, None]
+    weights = tf.nn.softmax(scores - 1e9 * (1 - allowed)) * allowed
+    context = tf.einsum("bnts,bnsh->btnh", weights, v)
+    matrix = tf.reshape(self.output_matrix, (N, H, -1))
+    output = tf.einsum("btnh,nhd->btd", context, matrix) + self.output_bias
+    return [output, weights] if return_weights else output
+
+
+def _heads_one_by_one(self, query, key, value, mask=None, key_mask=None, return_weights=False):
+    ops = _ops()
+    from attnfuse import layers
+
+    H, contexts, tables = self.width // self.heads, [], []
+    q = ops.add(ops.matmul(query, self.query_matrix), self.query_bias)
+    k = ops.add(ops.matmul(key, self.key_matrix), self.key_bias)
+    v = ops.add(ops.matmul(value, self.value_matrix), self.value_bias)
+    allowed = np.ones((1, 1, 1), bool) if mask is None else mask
+    if key_mask is not None:
+        allowed = ops.logical_and(allowed, key_mask[:, None])
+    for n in range(self.heads):
+        mine = slice(n * H, (n + 1) * H)
+        scores = ops.einsum("bth,bsh->bts", q[..., mine], k[..., mine]) / H**0.5
+        tables.append(layers.masked_softmax(scores, allowed))
+        contexts.append(ops.matmul(tables[-1], v[..., mine]))
+    output = ops.matmul(ops.concatenate(contexts, axis=-1), self.output_matrix) + self.output_bias
+    return (output, ops.stack(tables, axis=1)) if return_weights else output
+
+
+def _heads(call):
+    return lazy_layer(call, _heads_build, ("heads", "width"))
+
+
+# --- article_layer
+
+
+def _pairs_broadcast(self, query, values):
+    ops = _ops()
+    B, T, Q = query.shape
+    S, D = values.shape[1:]
+    asked = ops.broadcast_to(ops.expand_dims(query, 2), (B, T, S, Q))
+    offered = ops.broadcast_to(ops.expand_dims(values, 1), (B, T, S, D))
+    scores = ops.squeeze(self.W2(self.W1(ops.concatenate([asked, offered], axis=-1))), axis=-1)
+    weights = ops.softmax(scores, axis=2)
+    return ops.einsum("bts,bsd->btd", weights, values), weights
+
+
+def _pairs_tiled(self, query, values):
+    import tensorflow as tf
+
+    T, S = query.shape[1], values.shape[1]
+    pairs = tf.concat(
+        [
+            tf.tile(tf.convert_to_tensor(query)[:, :, None], (1, 1, S, 1)),
+            tf.tile(tf.convert_to_tensor(values)[:, None], (1, T, 1, 1)),
+        ],
+        -1,
+    )
+    weights = tf.nn.softmax(self.W2(self.W1(pairs)), axis=2)  # (B, T, S, 1)
+    return tf.reduce_sum(weights * values[:, None], axis=2), weights[..., 0]
+
+
+def _pair_by_pair(self, query, values):
+    ops = _ops()
+    rows = []
+    for t in range(query.shape[1]):
+        row = [
+            self.W2(self.W1(ops.concatenate([query[:, t], values[:, s]], axis=-1)))
+            for s in range(values.shape[1])
+        ]
+        rows.append(ops.softmax(ops.concatenate(row, axis=-1), axis=-1))
+    weights = ops.stack(rows, axis=1)
+    return ops.matmul(weights, values), weights
+
+
+# --- across_batch
+
+
+def fuse_with_keras(image, text):
+    with quiet():
+        import keras
+        from keras import ops
+    keys = ops.stack([image, text], axis=1)
+    return keras.layers.Attention()([ops.convert_to_tensor(image)[:, None], keys])[:, 0]
+
+
+def fuse_by_sums(image, text):
+    own, other = (image * image).sum(-1), (image * text).sum(-1)
+    share = 1 / (1 + np.exp(other - own))[:, None]
+    return share * image + (1 - share) * text
+
+
+def fuse_one_by_one(image, text):
+    fused = []
+    for i, t in zip(image, text, strict=True):
+        powers = np.exp([i @ i, i @ t])
+        fused.append((powers[0] * i + powers[1] * t) / powers.sum())
+    return fused
+
+
+# --- leaky_mask
+
+
+def mask_by_equality(layer, x, future, padding):
+    closed = np.maximum(future, padding[:, None])
+    return layer(x, x, attention_mask=closed == 0)
+
+
+def mask_by_subtraction(layer, x, future, padding):
+    allowed = (1 - future)[None] * (1 - padding)[:, None]
+    return layer(x, x, attention_mask=allowed)
+
+
+def mask_by_logic(layer, x, future, padding):
+    ops = _ops()
+    allowed = ops.logical_and(
+        ops.logical_not(ops.cast(future, "bool")), ops.equal(padding[:, None, :], 0)
+    )
+    return layer(query=x, value=x, key=x, attention_mask=allowed)
+
+
+def mask_by_keras(layer, x, future, padding):
+    return layer(x, x, attention_mask=padding[:, None] < 1, use_causal_mask=True)
+
+
+# --- decoder_state
+
+
+def step_repaired(gru, attend, word, state, memory):
+    ops = _ops()
+    context, _ = attend(state[:, None], memory)
+    x = ops.concatenate([context, word[:, None]], axis=-1)
+    output, state = gru(x, initial_state=state)
+    return output[:, 0], state
+
+
+def step_in_a_list(gru, attend, word, state, memory):
+    ops = _ops()
+    context, _ = attend(ops.expand_dims(state, 1), memory)
+    x = ops.concatenate([context[:, 0], word], axis=-1)
+    _, new = gru(ops.expand_dims(x, 1), initial_state=[state])
+    return [new, new]
+
+
+ALTERNATIVES = {
+    "scaled_dot_layer": [
+        lazy_layer(_dot_with_where),
+        lazy_layer(_dot_added),
+        lazy_layer(_dot_by_exponentials),
+        lazy_layer(_dot_in_float32),
+    ],
+    "additive_layer": [
+        _additive(_additive_expanded),
+        _additive(_additive_einsum, _config_updated),
+        _additive(_additive_row_by_row),
+    ],
+    "forgets_query": [[True, True, False, True], np.array([True, True, False, True])],
+    "multi_head_layer": [
+        _heads(_heads_with_course_softmax),
+        _heads(_heads_with_einsum),
+        _heads(_heads_one_by_one),
+    ],
+    "key_bias": ["key_bias"],
+    "article_layer": [
+        _article_layer(_pairs_broadcast),
+        _article_layer(_pairs_tiled),
+        _article_layer(_pair_by_pair),
+    ],
+    "across_batch": [fuse_with_keras, fuse_by_sums, fuse_one_by_one],
+    "leaky_mask": [mask_by_equality, mask_by_subtraction, mask_by_logic, mask_by_keras],
+    "decoder_state": [step_repaired, step_in_a_list],
+}

@@ -1,0 +1,271 @@
+"""Scenes in clutter, the layers and models of lesson 08."""
+
+import numpy as np
+import pytest
+
+from attnfuse.data import clutter, digits
+from attnfuse.exercises import EXERCISES
+
+keras = pytest.importorskip("keras")
+from attnfuse import vision  # noqa: E402
+
+KINDS = pytest.mark.parametrize("kind", list(vision.NAMES))
+
+
+@pytest.fixture(scope="module")
+def data():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("ATTNFUSE_QUICK", raising=False)
+        return clutter.load()
+
+
+def whole(scenes):
+    """The pictures in the boxes, `(B, 64)`."""
+    return np.stack(
+        [
+            scene[t:b, left:r, 0].ravel()
+            for scene, (t, left, b, r) in zip(scenes.images, scenes.boxes, strict=True)
+        ]
+    )
+
+
+# -- the scenes
+
+
+def test_sizes(data):
+    assert [part.images.shape for part in data] == [
+        (n, clutter.SIDE, clutter.SIDE, 1) for n in (3000, 600, 1000)
+    ]
+    for part in data:
+        assert part.images.dtype == np.float32
+        assert (part.images.min(), part.images.max()) == (0, 1)
+        assert (part.boxes[:, 2:] - part.boxes[:, :2] == 8).all()
+        assert part.boxes.min() == 0
+        assert part.boxes.max() == clutter.SIDE
+        assert set(part.labels) == set(range(10))
+
+
+def test_the_box_holds_the_labelled_digit(data):
+    split = digits.load(0)
+    for scenes, images, labels in zip(data, split[::2], split[1::2], strict=True):
+        known = {
+            image.astype(np.float32).tobytes(): n for image, n in zip(images, labels, strict=True)
+        }
+        assert [known[x.tobytes()] for x in whole(scenes)] == scenes.labels.tolist()
+
+
+def test_parts_are_made_of_their_own_digits(monkeypatch):
+    """`compose` sees the pictures of one part only, and those of two parts never meet."""
+    seen = []
+
+    def spy(images, labels, *rest):
+        seen.append({image.tobytes() for image in images})
+        return compose(images, labels, *rest)
+
+    compose = clutter.compose
+    monkeypatch.setattr(clutter, "compose", spy)
+    clutter._load.__wrapped__(0, True)
+    assert len(seen) == 3
+    assert not seen[0] & seen[1]
+    assert not seen[0] & seen[2]
+    assert not seen[1] & seen[2]
+
+
+def test_pieces_never_touch_the_box_and_come_from_others():
+    images = np.repeat(np.array([[1.0], [0.5]]), 64, axis=1)  # all ink, and all grey
+    scenes = clutter.compose(images, np.array([7, 3]), 40, np.random.default_rng(0))
+    for scene, label, (t, left, b, r) in zip(*scenes, strict=True):
+        ink = 1.0 if label == 7 else 0.5
+        inside = scene[t:b, left:r, 0].copy()
+        assert (inside == ink).all()
+        scene[t:b, left:r, 0] = 0
+        assert set(np.unique(scene)) == {0.0, 1.5 - ink}
+
+
+def test_the_seed_decides_and_copies_are_safe():
+    first = clutter.load(0)
+    first.train.images[:] = 9
+    again = clutter.load(0)
+    assert again.train.images.max() == 1
+    assert not np.array_equal(again.train.boxes, clutter.load(1).train.boxes)
+
+
+def test_quick_mode(monkeypatch):
+    monkeypatch.setenv("ATTNFUSE_QUICK", "1")
+    assert [len(part.labels) for part in clutter.load()] == [300, 60, 100]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "text"),
+    [
+        (np.zeros((3, 8, 8)), np.zeros(3, int), "images must be"),
+        (np.zeros((1, 64)), np.zeros(1, int), "images must be"),
+        (np.zeros((3, 64)), np.zeros(2, int), "labels must be"),
+    ],
+)
+def test_compose_refuses(images, labels, text):
+    with pytest.raises(ValueError, match=text):
+        clutter.compose(images, labels, 1, np.random.default_rng(0))
+
+
+# -- layers
+
+
+def test_query_pooling_equals_the_loops():
+    exercise = EXERCISES["query_pooling"]
+    for case in exercise.cases(np.random.default_rng(3)):
+        inputs = dict(case.inputs)
+        layer = vision.QueryPooling(len(inputs["query"]))
+        layer(inputs["places"])
+        for name in ("key_matrix", "bias", "query"):
+            getattr(layer, name).assign(inputs[name])
+        for got, want in zip(layer(inputs["places"]), exercise.reference(**inputs), strict=True):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_attend_over_picture_equals_loops_and_keras():
+    exercise = EXERCISES["whole_picture"]
+    for case in exercise.cases(np.random.default_rng(3)):
+        maps = case.inputs["maps"]
+        got = np.asarray(vision.attend_over_picture(maps))
+        np.testing.assert_allclose(got, exercise.reference(maps), rtol=1e-4, atol=1e-5)
+        places = vision.to_sequence(maps)
+        mixed = np.asarray(keras.layers.Attention()([places, places]))
+        np.testing.assert_allclose(got, mixed.reshape(maps.shape), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "float16", "mixed_float16"])
+def test_a_masked_place_counts_as_deleted_and_no_place_as_zero(policy):
+    layer = vision.QueryPooling(4, dtype=policy)
+    places = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    mask = np.array([[True, True, False, True, True], [False] * 5])
+    context, weights = (np.asarray(x, "float32") for x in layer(places, mask=mask))
+    kept, _ = layer(np.delete(places, 2, axis=1))
+    np.testing.assert_allclose(context[0], np.asarray(kept, "float32")[0], atol=5e-3)
+    assert (weights[1] == 0).all()
+    assert (context[1] == 0).all()
+
+
+def test_gradients_of_an_all_masked_picture_are_zero():
+    import tensorflow as tf
+
+    layer = vision.QueryPooling(4)
+    places = tf.random.normal((1, 5, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(places)
+        context, _ = layer(places, mask=np.zeros((1, 5), bool))
+        loss = tf.reduce_sum(context)
+    for gradient in tape.gradient(loss, [places, *layer.trainable_variables]):
+        assert np.isfinite(gradient).all()
+        assert (np.asarray(gradient) == 0).all()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: vision.QueryPooling(4), lambda: vision.SelfAttention(4), vision.Positions]
+)
+@pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5), (2, 0, 3)])
+def test_layers_refuse_other_shapes(make, shape):
+    with pytest.raises(ValueError, match="places must"):
+        make()(np.zeros(shape, "float32"))
+
+
+def test_refusals():
+    with pytest.raises(ValueError, match="maps must be"):
+        vision.to_sequence(np.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match="kind must be"):
+        vision.SceneModel("median")
+    with pytest.raises(ValueError, match="images must be"):
+        vision.SceneModel("average").encode(np.zeros((1, 20, 24, 1), "float32"))
+    with pytest.raises(ValueError, match="square map"):
+        vision.to_picture(np.zeros((2, 35)))
+    with pytest.raises(ValueError, match="no attention"):
+        vision.looks(vision.SceneModel("max"), np.zeros((1, 24, 24, 1), "float32"))
+
+
+# -- models
+
+
+@KINDS
+def test_models_run_and_weights_sum_to_one(kind, data):
+    model = vision.SceneModel(kind, channels=(4, 8))
+    images = data.test.images[:3]
+    logits, weights = model.read(model.encode(images))
+    assert logits.shape == (3, 10)
+    np.testing.assert_allclose(model(images), logits, atol=1e-5)
+    assert (weights is not None) == vision.has_attention(kind)
+    if weights is not None:
+        np.testing.assert_allclose(np.sum(weights, axis=1), 1, atol=1e-5)
+
+
+@KINDS
+def test_who_sees_the_order_of_places(kind, data):
+    keras.utils.set_random_seed(0)
+    model = vision.SceneModel(kind, channels=(4, 8))
+    if kind == "self+places":
+        model.positions.vectors.assign(np.random.default_rng(0).normal(size=(36, 8)))
+    places = np.asarray(model.encode(data.test.images[:3]))
+    logits, _ = model.read(places)
+    shuffled, _ = model.read(places[:, np.random.default_rng(1).permutation(36)])
+    same = np.allclose(logits, shuffled, atol=1e-5)
+    assert same == (kind in ("average", "max", "query", "self"))
+
+
+def test_intervals():
+    assert vision.interval([0.5]) == (0.5, 0.0)
+    mean, half = vision.interval([0.1, 0.2, 0.3])
+    assert mean == pytest.approx(0.2)
+    assert half == pytest.approx(4.303 * 0.1 / 3**0.5, rel=1e-3)
+
+
+def test_points_at_equals_the_loops():
+    exercise = EXERCISES["points_at_digit"]
+    for case in exercise.cases(np.random.default_rng(5)):
+        got = vision.points_at(**case.inputs)
+        np.testing.assert_array_equal(got, exercise.reference(**case.inputs))
+
+
+def test_two_middles_in_each_direction():
+    for top in range(17):
+        y = vision.centres((6, 6), 4)[::6, 0]
+        assert ((top <= y) & (y < top + 8)).sum() == 2
+
+
+def test_occlusion_finds_the_only_pixel_that_counts():
+    def predict(images):
+        p = images[:, 13, 6, 0]
+        return np.stack([1 - p, p], axis=1)
+
+    images = np.ones((2, 24, 24, 1), np.float32)
+    drops = vision.occlusion_map(predict, images, patch=4)
+    assert drops.shape == (2, 36)
+    assert drops.argmax(axis=1).tolist() == [3 * 6 + 1] * 2
+    assert (np.count_nonzero(drops, axis=1) == 1).all()
+    assert (images == 1).all()
+
+
+def test_to_picture():
+    picture = vision.to_picture(np.arange(4.0)[None], side=4)
+    assert picture[0].tolist() == [[0, 0, 1, 1]] * 2 + [[2, 2, 3, 3]] * 2
+
+
+def test_delegating_to_the_course_is_refused():
+    class QueryPooling(keras.layers.Layer):
+        def __init__(self, units):
+            super().__init__()
+            self.inner = vision.QueryPooling(units)
+
+        def call(self, places):
+            return self.inner(places)
+
+    def points(weights, boxes, columns, stride):
+        return vision.points_at(weights, boxes, columns, stride)
+
+    answers = {
+        "whole_picture": vision.attend_over_picture,
+        "query_pooling": QueryPooling,
+        "points_at_digit": points,
+    }
+    for name, answer in answers.items():
+        verdict = EXERCISES[name].judge(answer, seed=0)
+        assert not verdict.passed
+        assert "Write your own" in verdict.message

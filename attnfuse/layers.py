@@ -1,7 +1,9 @@
 """Keras 3 layers: the finished versions that later lessons build on.
 
-Letters: B batch, T query positions, S key positions, D width. `mask` is bool, True where a query may
-attend to a key; a row without any True gives zero weights and a zero context.
+Letters: B batch, T query positions, S key positions, D width, N heads, H width of a head, V width of a
+value. `mask` is bool, True where a query may attend to a key; a row without any True gives zero weights,
+a zero context and zero gradients, in half precision too. Where a key carries a mask of its own (from an
+`Embedding(mask_zero=True)`, say), its padding is closed as well; the query's mask is handed on.
 """
 
 from attnfuse.checking.own import course_version
@@ -11,37 +13,158 @@ with quiet():
     import keras
     from keras import ops
 
+serialisable = keras.saving.register_keras_serializable(package="attnfuse")
 
+
+@course_version
 def masked_softmax(scores, mask=None):
-    """Weights from scores `(..., T, S)`; `mask` bool, broadcastable, True where allowed."""
+    """Weights from scores, computed in float32 where the scores are narrower.
+
+    Args:
+        scores: float `(..., T, S)`.
+        mask: optional bool, broadcastable to `scores`, True where attention is allowed.
+
+    Returns:
+        weights `(..., T, S)` in the scores' dtype. A row without an allowed key is all zeros, and so
+        is its gradient.
+    """
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    if dtype in ("float16", "bfloat16"):
+        scores = ops.cast(scores, "float32")
+    alone = scores.shape[-1] == 1  # one key gets all; Keras warns of a softmax over it
     if mask is None:
-        return ops.softmax(scores, axis=-1)
-    allowed = ops.cast(mask, scores.dtype)
-    weights = ops.softmax(scores - 1e9 * (1 - allowed), axis=-1)
-    return weights * ops.max(allowed * ops.ones_like(scores), axis=-1, keepdims=True)
+        weights = 0 * scores + 1 if alone else ops.softmax(scores, axis=-1)
+        return ops.cast(weights, dtype)
+    closed = ops.cast(-1e30, scores.dtype)  # finite: a row of infinities would be 0/0
+    scores = ops.where(mask, scores, closed)
+    weights = 0 * scores + 1 if alone else ops.softmax(scores, axis=-1)
+    return ops.cast(ops.where(mask, weights, ops.zeros_like(weights)), dtype)
 
 
-class Attend(keras.layers.Layer):
+@course_version
+def causal_mask(T, S):
+    """Bool `(T, S)`: query t may attend to keys 0 … t, both counted from their start."""
+    return ops.arange(T)[:, None] >= ops.arange(S)[None]
+
+
+class _Attention(keras.layers.Layer):
+    """What the layers below share: they refuse what does not fit, and join all masks."""
+
+    supports_masking = True
+
+    def compute_mask(self, query, previous_mask=None):
+        return getattr(query, "_keras_mask", None)  # the context has the query's positions
+
+    def _must_fit(self, query, key, value, widths=None):
+        """Raise ValueError, naming the axis, unless the shapes fit each other (and the weights)."""
+        named = {"query": query, "key": key, "value": value}
+        for name, x in named.items():
+            if len(x.shape) != 3:
+                raise ValueError(
+                    f"{name} must have three axes (batch, positions, width), got shape "
+                    f"{tuple(x.shape)}; without a position axis attention would run across the batch"
+                )
+            if x.shape[1] == 0:
+                raise ValueError(f"{name} is an empty sequence: no positions on axis 1")
+            if not _fit(x.shape[0], query.shape[0]):
+                raise ValueError(
+                    f"{name} has {x.shape[0]} items (axis 0, batch), query {query.shape[0]}"
+                )
+        if not _fit(key.shape[1], value.shape[1]):
+            raise ValueError(
+                f"key has {key.shape[1]} positions (axis 1), value {value.shape[1]}: each key has one value"
+            )
+        for name, width in (widths or {}).items():
+            if not _fit(named[name].shape[-1], width):
+                raise ValueError(
+                    f"{name} is {named[name].shape[-1]} wide (axis -1), expected {width}"
+                )
+
+    def _all_masks(self, query, key, masks, causal=False, heads=None):
+        """One bool mask, broadcastable to `(B, T, S)` or `(B, N, T, S)`, or None.
+
+        Args:
+            masks: the explicit mask, or None, and then masks `(B, S)` of keys, or None.
+            heads: N, if the scores have an axis for heads.
+        """
+        explicit, *padding = masks
+        joined = [mask[:, None] for mask in padding if mask is not None]
+        if explicit is not None:
+            self._mask_must_fit(explicit, query, key, heads)
+            joined.append(explicit)
+        if causal:
+            joined.append(causal_mask(ops.shape(query)[1], ops.shape(key)[1]))
+        total = None
+        for mask in joined:
+            if heads and len(mask.shape) == 3:
+                mask = mask[:, None]
+            total = mask if total is None else ops.logical_and(total, mask)
+        return total
+
+    def _mask_must_fit(self, mask, query, key, heads):
+        dtype = keras.backend.standardize_dtype(mask.dtype)
+        if dtype != "bool":
+            raise ValueError(f"mask must be bool, True where attention is allowed, got {dtype}")
+        sizes = [("batch", query.shape[0]), ("query", query.shape[1]), ("key", key.shape[1])]
+        if heads and len(mask.shape) == 4:
+            sizes.insert(1, ("head", heads))
+        if len(mask.shape) > len(sizes):
+            raise ValueError(f"mask must be (B, T, S), got shape {tuple(mask.shape)}")
+        for axis in range(-len(mask.shape), 0):
+            name, size = sizes[axis]
+            if mask.shape[axis] != 1 and not _fit(mask.shape[axis], size):
+                raise ValueError(
+                    f"mask has {mask.shape[axis]} on the {name} axis ({axis}), expected {size}; "
+                    "a padding mask (B, S) is passed as mask[:, None]"
+                )
+
+
+def _fit(a, b) -> bool:
+    return a is None or b is None or a == b
+
+
+class Attend(_Attention):
     """Scores → weights → context; a subclass says how a query is scored against a key.
 
-    Called with `query (B, T, D)`, `key (B, S, D)` (which is the value, too) and an optional bool
-    `mask`, broadcastable to `(B, T, S)`. Returns `(context, weights)`, `(B, T, D)` and `(B, T, S)`.
+    Called with `query (B, T, D)`, `key (B, S, D)`, optionally `value (B, S, V)` (else the key is the
+    value, too), `mask`, bool, broadcastable to `(B, T, S)`, and `causal`. Returns `(context, weights)`,
+    `(B, T, V)` and `(B, T, S)`, or the context alone with `return_weights=False`.
+
+    Raises:
+        ValueError: if the shapes do not fit (the message names the axis), or a sequence is empty.
     """
 
-    supports_masking = True  # it takes a mask and hands none on
+    def build(self, query_shape, key_shape=None, value_shape=None):
+        pass
 
     def scores(self, query, key):
         """Scores `(B, T, S)`."""
         raise NotImplementedError
 
-    def compute_mask(self, *args, **options):
-        return None
-
-    def call(self, query, key, mask=None):
+    def call(
+        self,
+        query,
+        key,
+        value=None,
+        mask=None,
+        causal=False,
+        return_weights=True,
+        key_mask=None,
+        value_mask=None,
+    ):
+        value = key if value is None else value
+        self._must_fit(query, key, value, self._widths(query))
+        mask = self._all_masks(query, key, (mask, key_mask, value_mask), causal)
         weights = masked_softmax(self.scores(query, key), mask)
-        return ops.matmul(weights, key), weights
+        context = ops.matmul(weights, value)
+        return (context, weights) if return_weights else context
+
+    def _widths(self, query):
+        """The widths that `scores` expects."""
+        return {}
 
 
+@serialisable
 class AdditiveAttention(Attend):
     """score(q, k) = v · tanh(W q + U k).
 
@@ -56,7 +179,7 @@ class AdditiveAttention(Attend):
         super().__init__(**options)
         self.units = units
 
-    def build(self, query_shape, key_shape=None):
+    def build(self, query_shape, key_shape=None, value_shape=None):
         width = query_shape[-1]
         wide = width if key_shape is None else key_shape[-1]
         self.query_matrix = self.add_weight(shape=(width, self.units), name="query_matrix")
@@ -65,13 +188,20 @@ class AdditiveAttention(Attend):
             shape=(self.units,), name="vector", initializer=keras.initializers.RandomNormal(0, 0.1)
         )
 
+    def _widths(self, query):
+        return {"query": self.query_matrix.shape[0], "key": self.key_matrix.shape[0]}
+
     @course_version
     def scores(self, query, key):
         q = ops.matmul(query, self.query_matrix)[:, :, None]  # (B, T, 1, units)
         k = ops.matmul(key, self.key_matrix)[:, None]  # (B, 1, S, units)
         return ops.sum(self.vector * ops.tanh(q + k), axis=-1)
 
+    def get_config(self):
+        return {**super().get_config(), "units": self.units}
 
+
+@serialisable
 class MultiplicativeAttention(Attend):
     """score(q, k) = q · W k / √D, "general" in Luong's words; the √D is lesson 02's.
 
@@ -79,13 +209,226 @@ class MultiplicativeAttention(Attend):
     Translation", section 3.1 (there without the √D).
     """
 
-    def build(self, query_shape, key_shape=None):
+    def build(self, query_shape, key_shape=None, value_shape=None):
         width = query_shape[-1]
         wide = width if key_shape is None else key_shape[-1]
         self.matrix = self.add_weight(shape=(width, wide), name="matrix")
+
+    def _widths(self, query):
+        return dict(zip(("query", "key"), self.matrix.shape, strict=True))
 
     @course_version
     def scores(self, query, key):
         scale = query.shape[-1] ** 0.5
         turned = ops.transpose(key, (0, 2, 1))
         return ops.matmul(ops.matmul(query, self.matrix), turned) / scale
+
+
+@serialisable
+class ScaledDotProductAttention(Attend):
+    """score(q, k) = q · k / √D: nothing to learn; query and key have the same width.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
+    """
+
+    def _widths(self, query):
+        return {"key": query.shape[-1]}
+
+    @course_version
+    def scores(self, query, key):
+        scale = query.shape[-1] ** -0.5  # on the query: a product can overflow in half precision
+        return ops.matmul(query * scale, ops.transpose(key, (0, 2, 1)))
+
+
+@serialisable
+class MultiHeadAttention(_Attention):
+    """Project, split into heads, attend in each, merge, project.
+
+    Args:
+        heads: N.
+        width: D = N·H, of the projections together and of the output.
+        bias: add a bias after each of the four projections.
+        dropout: the share of weights that is dropped in training.
+
+    Called with
+
+        query: float `(B, T, ...)`.
+        key: float `(B, S, ...)`; the widths of query, key and value are free.
+        value: float `(B, S, ...)`; the key if None.
+        mask: bool, broadcastable to `(B, T, S)`, or with four axes to `(B, N, T, S)`. A row without any
+            True gives zero weights; its output is then the output projection's bias.
+        causal: query t sees keys 0 … t only, counted from the start of both.
+        return_weights: return the weights, too.
+
+    Returns the output `(B, T, D)`; with `return_weights`, `(output, weights)`, `(B, T, D)` and
+    `(B, N, T, S)`.
+
+    Raises:
+        ValueError: if the shapes do not fit (the message names the axis), or a sequence is empty.
+
+    For decoding word by word, `project_query`, `project_memory` and `attend` do the parts of a call.
+
+    Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
+    """
+
+    def __init__(self, heads: int, width: int, bias: bool = True, dropout: float = 0.0, **options):
+        super().__init__(**options)
+        if heads < 1 or width < 1 or width % heads:
+            raise ValueError(f"the width {width} cannot be cut into {heads} equal heads")
+        self.heads, self.width, self.bias, self.dropout = heads, width, bias, dropout
+        self.drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy) if dropout else None
+
+    def build(self, query_shape, key_shape, value_shape=None):
+        value_shape = key_shape if value_shape is None else value_shape
+        self.query_matrix, self.query_bias = self._weights("query", query_shape[-1])
+        self.key_matrix, self.key_bias = self._weights("key", key_shape[-1])
+        self.value_matrix, self.value_bias = self._weights("value", value_shape[-1])
+        self.output_matrix, self.output_bias = self._weights("output", self.width)
+
+    def _weights(self, name, wide):
+        matrix = self.add_weight(shape=(wide, self.width), name=f"{name}_matrix")
+        if not self.bias:
+            return matrix, None
+        return matrix, self.add_weight(
+            shape=(self.width,), name=f"{name}_bias", initializer="zeros"
+        )
+
+    def _project(self, x, matrix, bias):
+        x = ops.matmul(x, matrix)
+        return x if bias is None else x + bias
+
+    def _split(self, x):
+        """`(B, T, N·H)` → `(B, N, T, H)`."""
+        T, H = ops.shape(x)[1], self.width // self.heads
+        return ops.transpose(ops.reshape(x, (-1, T, self.heads, H)), (0, 2, 1, 3))
+
+    @course_version
+    def project_query(self, query):
+        """Query `(B, T, ...)` → `(B, N, T, H)`, already divided by √H."""
+        query = self._project(query, self.query_matrix, self.query_bias)
+        return self._split(query * (self.width // self.heads) ** -0.5)
+
+    @course_version
+    def project_memory(self, key, value=None):
+        """Keys and values `(B, N, S, H)` of what is attended to; they can be kept and reused."""
+        value = key if value is None else value
+        return (
+            self._split(self._project(key, self.key_matrix, self.key_bias)),
+            self._split(self._project(value, self.value_matrix, self.value_bias)),
+        )
+
+    @course_version
+    def attend(self, query, keys, values, mask=None, training=None):
+        """Projected query `(B, N, T, H)`, keys and values `(B, N, S, H)` → `(output, weights)`.
+
+        `mask` is bool, broadcastable to `(B, N, T, S)`.
+        """
+        weights = masked_softmax(ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))), mask)
+        used = weights if self.drop is None else self.drop(weights, training=training)
+        context = ops.transpose(ops.matmul(used, values), (0, 2, 1, 3))  # (B, T, N, H)
+        merged = ops.reshape(context, (-1, ops.shape(context)[1], self.width))
+        return self._project(merged, self.output_matrix, self.output_bias), weights
+
+    @course_version
+    def call(
+        self,
+        query,
+        key,
+        value=None,
+        mask=None,
+        causal=False,
+        return_weights=False,
+        key_mask=None,
+        value_mask=None,
+        training=None,
+    ):
+        value = key if value is None else value
+        matrices = {"query": self.query_matrix, "key": self.key_matrix, "value": self.value_matrix}
+        self._must_fit(query, key, value, {n: matrix.shape[0] for n, matrix in matrices.items()})
+        masks = (mask, key_mask, value_mask)
+        mask = self._all_masks(query, key, masks, causal, heads=self.heads)
+        output, weights = self.attend(
+            self.project_query(query), *self.project_memory(key, value), mask, training
+        )
+        return (output, weights) if return_weights else output
+
+    def get_config(self):
+        own = {name: getattr(self, name) for name in ("heads", "width", "bias", "dropout")}
+        return {**super().get_config(), **own}
+
+
+def keras_twin(layer):
+    """Keras's own layer of this kind, with the arrays of a layer that has been called.
+
+    Args:
+        layer: a `ScaledDotProductAttention`, `AdditiveAttention` or `MultiHeadAttention`.
+
+    Returns:
+        a function `(query, key, value, key_mask=None)`, `key_mask` bool `(B, S)`, that returns the
+        context and Keras's weights. What Keras leaves to the caller is done before: its `Attention`
+        does not scale, its `AdditiveAttention` has neither W nor U.
+    """
+    if isinstance(layer, MultiHeadAttention):
+        return _multi_head_twin(layer)
+    if isinstance(layer, AdditiveAttention):
+        twin = keras.layers.AdditiveAttention()
+        twin.build([(None, None, layer.units)] * 3)
+        twin.scale.assign(layer.vector)
+        W, U = layer.query_matrix, layer.key_matrix
+
+        def prepare(query, key):
+            return ops.matmul(query, W), ops.matmul(key, U)
+    else:
+        twin = keras.layers.Attention()
+
+        def prepare(query, key):
+            return query / query.shape[-1] ** 0.5, key
+
+    def attend(query, key, value, key_mask=None):
+        query, key = prepare(query, key)
+        return twin([query, value, key], mask=[None, key_mask], return_attention_scores=True)
+
+    return attend
+
+
+def _multi_head_twin(layer):
+    arrays = layer.query_matrix, layer.value_matrix, layer.key_matrix
+    H = layer.width // layer.heads
+    options = {"output_shape": layer.width, "use_bias": layer.bias}
+    twin = keras.layers.MultiHeadAttention(layer.heads, H, **options)
+    twin.build(*((None, None, array.shape[0]) for array in arrays))
+    pairs = zip(layer.get_weights(), twin.weights, strict=True)
+    twin.set_weights([array.reshape(other.shape) for array, other in pairs])
+
+    def attend(query, key, value, key_mask=None):
+        mask = None if key_mask is None else key_mask[:, None]
+        return twin(query, value, key, attention_mask=mask, return_attention_scores=True)
+
+    return attend
+
+
+@serialisable
+class Positions(keras.layers.Layer):
+    """Adds a learnt vector for each position to `(B, T, D)`, and hands the mask on.
+
+    Args:
+        longest: the largest T.
+
+    Raises:
+        ValueError: if the sequence is longer.
+    """
+
+    def __init__(self, longest: int, **options):
+        super().__init__(**options)
+        self.longest, self.supports_masking = longest, True
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(self.longest, shape[-1]), name="table")
+
+    def call(self, x):
+        if x.shape[1] is not None and x.shape[1] > self.longest:
+            raise ValueError(f"{x.shape[1]} positions (axis 1), at most {self.longest}")
+        return x + self.table[: ops.shape(x)[1]]
+
+    def get_config(self):
+        return {**super().get_config(), "longest": self.longest}

@@ -365,8 +365,9 @@ def keras_twin(layer):
 
     Returns:
         a function `(query, key, value, key_mask=None)`, `key_mask` bool `(B, S)`, that returns the
-        context and Keras's weights. What Keras leaves to the caller is done before: its `Attention`
-        does not scale, its `AdditiveAttention` has neither W nor U.
+        context and Keras's weights (which `MultiHeadAttention` computes on another path if it is not
+        asked for them: closed rows are then uniform). What Keras leaves to the caller is done before:
+        its `Attention` does not scale, its `AdditiveAttention` has neither W nor U.
     """
     if isinstance(layer, MultiHeadAttention):
         return _multi_head_twin(layer)

@@ -529,7 +529,7 @@ print("256 queries and keys: bilinear {:.0f} ms, additive {:.0f} ms".format(*tim
 #
 # ## 11 · The same in Keras
 #
-# `keras.layers.MultiHeadAttention` holds its projections as (D, N, H): the split is built in. Reshaped, they fit our function. All are random. Item 1 may see nothing: zero weights, unlike `keras.layers.Attention`.
+# `keras.layers.MultiHeadAttention` holds its projections as (D, N, H): the split is built in. Reshaped, they fit our function. Item 1 may see nothing: asked for its weights, the layer shows zeros (lesson 05: not always).
 
 # %% measured
 # Where Keras is not installed, this prints nothing.
@@ -563,4 +563,4 @@ if find_spec("keras") and find_spec("tensorflow"):
 # | data | number words by num2words (LGPL) |
 # | in Keras | `keras.layers.MultiHeadAttention`, `keras.layers.AdditiveAttention` |
 # | in attnfuse | `attention.multi_head_attention`, `split_heads`, `merge_heads`, `sinusoidal_positions`, `rotary`, `additive_scores`, `bilinear_scores` |
-# | next | [06 · Sequence to sequence](06_seq2seq.ipynb); 05, layers in Keras, is not out yet |
+# | next | [05 · Attention layers in Keras](05_keras_attention_layers.ipynb) |

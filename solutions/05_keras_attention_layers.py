@@ -57,43 +57,42 @@ for name, y in {"Embedding": x, "Dense": keras.layers.Dense(8)(x), "2 * x": 2 * 
     print(f"after {name:10} mask:", np.asarray(getattr(y, "_keras_mask", "lost")).tolist())
 
 # %% [markdown]
-# A layer passes the mask on. The plain operation `2 * x` loses it without a word. Inside a model, put operations into layers.
+# A layer passes the mask on. The plain operation `2 * x` loses it without a word: put operations into layers.
 #
 # ## 2 · What a layer promises
 #
-# It makes its weights when it first sees the shapes (`build`), respects masks, computes in the type it is told (`dtype`), and can be saved (`get_config`).
+# A layer is a class. `__init__` keeps its settings, `build` makes its weights at the first call, when the shapes are known, `call` computes, `get_config` returns the settings for saving.
 #
-# Masks and types collide. To close a place, people put a very low score there before the softmax. How low? The second row may attend to nothing:
+# It respects masks and computes in the type it is told (`dtype`). How low a score closes a place? The second row may attend to nothing; the tape notes steps for a gradient:
 
 # %%
-scores = np.array([[1.0, 2, 3], [1, 2, 3]])
 allowed = np.array([[True, True, False], [False, False, False]])
 for dtype in ("float32", "float16"):
-    typed = ops.cast(scores, dtype)
-    for low in (-np.inf, -1e9, -1e4):
-        first, second = ops.softmax(ops.where(allowed, typed, ops.cast(low, dtype))).numpy()
-        print(f"{dtype}, closed by {low:>6g}: {first.round(2)}  {second.round(2)}")
-    first, second = layers.masked_softmax(typed, allowed).numpy()
-    print(f"{dtype}, what we want:     {first.round(2)}  {second.round(2)}")
-for policy in ("float16", "mixed_float16"):
-    layer = layers.MultiHeadAttention(2, 4, dtype=policy)
-    print(f"{policy}: computes in {layer.compute_dtype}, learns in {layer.variable_dtype}")
-
-# %% [markdown]
-# Minus infinity makes NaN of the second row: all its exponentials are 0, and 0/0 is NaN. In float16 so does -1e9, because that type ends at -65,504. With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see.
-#
-# We want zeros there, and a gradient of zero; one NaN would spoil every learnt number of a model. (The last two lines are **dtype policies**: `mixed_float16` computes in float16 and learns in float32.)
+    scores = tf.constant([[1.0, 2, 3], [1, 2, 3]], dtype)
+    for low in ("-inf", "-1e9", "-1e4", "what we want"):
+        with tf.GradientTape() as tape:
+            tape.watch(scores)  # a layer's own weights are watched without this
+            if low == "what we want":
+                shares = layers.masked_softmax(scores, allowed)
+            else:
+                shares = ops.softmax(ops.where(allowed, scores, ops.cast(float(low), dtype)))
+            loss = tf.reduce_sum(shares[:, 0]) ** 2  # any loss of both rows
+        slope = tape.gradient(loss, scores).numpy()[0].round(2)
+        first, second = shares.numpy().round(2)
+        print(f"{dtype} {low:>12}: {first} {second} gradient of the first row {slope}")
 
 # %% [markdown] task="scaled_dot_layer"
-# Write `call` of a layer for scaled dot-product attention.
+# Minus infinity makes NaN of the second row: its exponentials are all 0, and 0/0 is NaN. One is enough: the loss is NaN, and with it the gradient of the *first* row. In float16, -1e9 does the same, because that type ends at -65,504. With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see. We want zeros.
+#
+# Write `call` of a layer for scaled dot-product attention. `layer(…)` runs it.
 #
 # - `query` `(B, T, D)`, `key` `(B, S, D)`, `value` `(B, S, V)`. `mask` is None or bool, broadcastable to `(B, T, S)`, True = may attend.
 # - Return `(context, weights)`, `(B, T, V)` and `(B, T, S)`. The scores are divided by √D.
 # - A query without an allowed key gets zero weights and a zero context. No NaN anywhere, in float16 neither, and not in the gradient.
 #
-# Use `keras.ops`. It has NumPy's names: `ops.matmul`, `ops.transpose`, `ops.where`, `ops.softmax`. `attnfuse.layers` and `attnfuse.attention` are switched off.
+# Use `keras.ops`. It has NumPy's names: `ops.matmul`, `ops.transpose`, `ops.where`, and `ops.softmax`. `attnfuse.layers` and `attnfuse.attention` are switched off.
 #
-# By hand: query (2, 0, 0, 0); keys (1, 0, 0, 0), (0, 1, 0, 0), (3, 0, 0, 0), the third closed. Scores 2/√4 = 1 and 0, weights **.73, .27, 0**.
+# By hand: query (2, 0, 0, 0); keys (1, 0, 0, 0), (0, 1, 0, 0), (3, 0, 0, 0), the third closed. Scores 2/√4 = 1 and 0, weights **.73, .27, 0**. The cell after your answer tries it under three **dtype policies**: `mixed_float16` computes in float16 and learns in float32.
 #
 # <details><summary>Hint</summary>
 #
@@ -123,9 +122,11 @@ class ScaledDot(keras.layers.Layer):
 # %% try="scaled_dot_layer"
 asked = np.array([[[2.0, 0, 0, 0], [2, 0, 0, 0]]])
 listed = np.array([[[1.0, 0, 0, 0], [0, 1, 0, 0], [3, 0, 0, 0]]])
-for dtype in ("float32", "float16"):
-    shut = np.array([[[True, True, False], [False, False, False]]])
-    print(dtype, np.asarray(ScaledDot(dtype=dtype)(asked, listed, listed, mask=shut)[1]).round(2))
+shut = np.array([[[True, True, False], [False, False, False]]])
+for policy in ("float32", "float16", "mixed_float16"):
+    layer = ScaledDot(dtype=policy)
+    print(f"{policy}: computes in {layer.compute_dtype}, learns in {layer.variable_dtype}; weights")
+    print(np.asarray(layer(asked, listed, listed, mask=shut)[1]).round(2))
 
 # %% check="scaled_dot_layer"
 check("scaled_dot_layer", ScaledDot)
@@ -150,7 +151,7 @@ check("scaled_dot_layer", ScaledDot)
 # - `query` `(B, T, …)`, `key` `(B, S, …)`, `value` `(B, S, V)`; all three widths may differ. Return `(context, weights)`. No mask this time.
 # - `get_config` returns a dict with every argument of `__init__`, so that Keras can make the same layer again: `units`, and what every layer has, such as name and dtype. `super().get_config()` holds the latter.
 #
-# (Without this method Keras 3 notes plain numbers by itself. Arguments such as functions or other layers need it.)
+# (Without this method Keras 3 notes plain numbers by itself. Arguments such as functions or other layers need it. The line above the class tells Keras by which name to find it when a file is loaded.)
 #
 # `attnfuse.layers` is switched off.
 #
@@ -238,8 +239,9 @@ for name, scores in table.items():
 # %% [markdown] task="multi_head_layer"
 # Write `call`; the rest is given.
 #
-# - `query` `(B, T, …)`, `key` and `value` `(B, S, …)`. Project each: matrix, then bias, to `(B, …, D)`. Head n gets columns n·H to (n+1)·H.
-# - `mask` is None or bool `(B, T, S)`; `key_mask` is None or bool `(B, S)`. A key is open if neither closes it. Where nothing is open, weights are zero.
+# - `query` `(B, T, …)`, `key` and `value` `(B, S, …)`. Project each: matrix, then bias, to `(B, T, D)` or `(B, S, D)`, D = `self.width`.
+# - Split into N = `self.heads` heads, each H = D/N wide; head n gets columns n·H up to (n+1)·H. In each head, scores are divided by √H.
+# - `mask` is None or bool `(B, T, S)`; `key_mask` is None or bool `(B, S)`. Both may come. A key is open if neither closes it. Where nothing is open, weights are zero.
 # - Merge the heads, apply the output's matrix and bias. Return the output `(B, T, D)`; with `return_weights=True` return `(output, weights)`, weights `(B, N, T, S)`.
 #
 # `layers.masked_softmax(scores, mask)` does section 2 for you. `layers.MultiHeadAttention` is switched off.
@@ -279,7 +281,7 @@ class MultiHead(keras.layers.Layer):
         N, H = self.heads, self.width // self.heads
 
         def split(x):  # (B, T, D) → (B, N, T, H)
-            return ops.transpose(ops.reshape(x, (-1, x.shape[1], N, H)), (0, 2, 1, 3))
+            return ops.transpose(ops.reshape(x, (-1, ops.shape(x)[1], N, H)), (0, 2, 1, 3))
 
         q = split(ops.matmul(query, self.query_matrix) + self.query_bias)
         k = split(ops.matmul(key, self.key_matrix) + self.key_bias)
@@ -291,11 +293,26 @@ class MultiHead(keras.layers.Layer):
         scores = ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / H**0.5
         weights = layers.masked_softmax(scores, open_to)
         merged = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))  # (B, T, N, H)
-        merged = ops.reshape(merged, (-1, query.shape[1], self.width))
+        merged = ops.reshape(merged, (-1, ops.shape(query)[1], self.width))
         output = ops.matmul(merged, self.output_matrix) + self.output_bias
         return (output, weights) if return_weights else output
         ### END SOLUTION
 
+
+# %% try="multi_head_layer" measured=true
+read = keras.Input((6,), dtype="int32")  # section 1's batch, the empty row included
+embedded = keras.layers.Embedding(len(spelled_numbers.VOCABULARY), 8, mask_zero=True)(read)
+layer = MultiHead(2, 8)
+assert layer(*np.ones((3, 1, 6, 8))) is not None, "call returns nothing yet"
+table = keras.Model(read, layer(embedded, embedded, embedded, return_weights=True)[1])
+small = keras.Model(read, layer(embedded, embedded, embedded))
+small.compile("adam", "mse", jit_compile=False)
+small.fit(tokens, np.zeros((3, 6, 8)), verbose=0)
+print("forty:", table(tokens)[1, 0, 0].numpy().round(2), " empty:", table(tokens)[2, 0, 0].numpy())
+with tempfile.TemporaryDirectory() as folder:
+    small.save(f"{folder}/small.keras")
+    again = keras.models.load_model(f"{folder}/small.keras")
+print("saved and loaded, the same output:", np.allclose(small(tokens), again(tokens)))
 
 # %% check="multi_head_layer"
 check("multi_head_layer", MultiHead)
@@ -303,9 +320,9 @@ check("multi_head_layer", MultiHead)
 # %% [markdown] task="key_bias"
 # Every Transformer with biases holds an array that has learnt nothing, however long it was trained. Which of the eight?
 #
-# Find out. Take `layers.MultiHeadAttention(2, 8)` and random inputs, compute any loss of the output inside a `tf.GradientTape`, and print the largest gradient of each of `layer.trainable_variables`. Section 2 has a tape to copy from. Then say why.
+# Find out. Take `layers.MultiHeadAttention(2, 8)` and random inputs, compute any loss of the output inside a `tf.GradientTape`, and print the name and the largest gradient of each of `layer.trainable_variables` (`tape.gradient` takes the whole list). Section 2 has a tape to copy from. Then say why.
 #
-# Answer with a name: `"query_matrix"`, `"query_bias"`, `"key_matrix"`, `"key_bias"`, `"value_matrix"`, `"value_bias"`, `"output_matrix"`, `"output_bias"`, or `"none"`.
+# Answer with a name as it stands here: `"query_matrix"`, `"query_bias"`, `"key_matrix"`, `"key_bias"`, `"value_matrix"`, `"value_bias"`, `"output_matrix"`, `"output_bias"`, or `"none"`.
 
 # %% exercise="key_bias"
 learns_nothing = None  # your answer: a name
@@ -342,21 +359,24 @@ plot.show(fig, alt=alt)
 # %% measured
 query, key, value = (rng.normal(size=(2, n, 8)).astype("float32") for n in (3, 5, 5))
 real = np.array([[True, True, False, True, False], [False] * 5])  # (B, S)
-dot, add = layers.ScaledDotProductAttention(), layers.AdditiveAttention(8)
-heads = layers.MultiHeadAttention(heads=2, width=8)
+heads, twin = layers.MultiHeadAttention(2, 8), keras.layers.MultiHeadAttention(2, 4)
 print(f"{'':28}largest difference   no key allowed: theirs, ours")
-for layer in (dot, add, heads):
+for layer in (layers.ScaledDotProductAttention(), layers.AdditiveAttention(8), heads):
     ours = layer(query, key, value, mask=real[:, None], return_weights=True)
     theirs = layers.keras_twin(layer)(query, key, value, real)
     apart = max(np.abs(a[0] - b[0]).max() for a, b in zip(theirs, ours, strict=True))
     closed = [np.asarray(weights[1]).reshape(-1, 5)[0] for _, weights in (theirs, ours)]
     print(f"{type(layer).__name__:28}{apart:12.0e}         {closed[0]}  {closed[1]}")
     claim("the same, where a key is allowed", apart < 1e-5)
+options = {"attention_mask": real[:, None]}
+print("Keras's heads, no key:", twin(query, value, key, **options)[1, 0, :4].numpy().round(2))
+again, _ = twin(query, value, key, **options, return_attention_scores=True)
+print("asked for its weights:", again[1, 0, :4].numpy().round(2))
 
 # %% [markdown]
-# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself: two layers give **equal** weights (the query attends to all that it must not see), the third gives **zero**, so that its output is the output's bias. Ours give zero.
+# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself. Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights* (another path inside; Keras 3.13 to 3.15): then they are **zero**, the output is the bias, here 0. Ours are always zero.
 #
-# One more surprise. A decoder that has stored five keys asks for its last *two* positions: T = 2, S = 5. What does Keras's causal mask allow?
+# One more surprise. A decoder that has stored five keys asks for its last *two* positions. What does Keras's causal mask allow?
 
 # %%
 zeros = np.zeros((1, 2, 8)), np.zeros((1, 5, 8))  # all scores 0: a row shows what is allowed
@@ -528,29 +548,19 @@ check("article_layer", Repaired)
 #
 # ## 8 · Debug clinic: three incidents
 #
-# Three more from the wild, retold in our own code, for no points. First Keras's `Attention` on **pooled** vectors, one per item, as in a published fusion recipe. Watch item 0.
-
-# %%
-image, text = rng.normal(size=(2, 3, 4)).astype("float32")  # (B, D) each: no axis for positions
-
-
-def colleagues_fuse(image, text):
-    """Let each image ask; meant for every item apart."""
-    return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
-
-
-print("shape", colleagues_fuse(image, text).shape)
-print("item 0 in a batch of three:", colleagues_fuse(image, text)[0].numpy().round(2))
-print("item 0 in a batch of two:  ", colleagues_fuse(image[:2], text[:2])[0].numpy().round(2))
-try:
-    layers.ScaledDotProductAttention()(image, text)
-except ValueError as error:
-    print("ours:", str(error).split("\x1b[1m")[-1].split("\x1b")[0])
+# Three more from the wild, retold in our own code, for no points. First Keras's `Attention` on **pooled** vectors, one per item, as in a published fusion recipe.
 
 # %% [markdown] task="across_batch"
-# The shape is right, there is no error, and item 0 changes with its neighbours in the batch: the batch axis serves as positions. At test time, results depend on who else is in the batch.
+# `image` and `text` are `(B, D)`, without an axis for positions. Let each image ask, every item apart:
 #
-# Write `fuse(image, text)`, both `(B, D)`: in each item the image asks (dot product, not scaled), and its own two vectors, image and text, are keys and values. Return `(B, D)`.
+# ```python
+# def colleagues_fuse(image, text):
+#     return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
+# ```
+#
+# The shape is right, there is no error, and item 0 changes with its neighbours (the cell after your answer shows it): the batch axis serves as positions. At test time, results depend on who else is in the batch. Our layers refuse such input.
+#
+# Write `fuse(image, text)`: in each item the image asks (dot product, not scaled), and its own two vectors, image and text, are keys and values. Return `(B, D)`.
 #
 # <details><summary>Hint</summary>
 #
@@ -568,6 +578,20 @@ def fuse(image, text):
     return keras.layers.Attention()([query, both])[:, 0]
     ### END SOLUTION
 
+
+# %% try="across_batch"
+def colleagues_fuse(image, text):
+    return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
+
+
+image, text = rng.normal(size=(2, 3, 4)).astype("float32")
+try:
+    layers.ScaledDotProductAttention()(image, text)
+except ValueError as error:
+    print("our layer:", str(error).split("\x1b[1m")[-1].split("\x1b")[0])
+for name, function in {"colleague": colleagues_fuse, "you": fuse}.items():
+    for B in (3, 2):
+        print(f"{name}, item 0 of {B}:", np.asarray(function(image[:B], text[:B]))[0].round(2))
 
 # %% check="across_batch"
 check("across_batch", fuse)
@@ -641,8 +665,8 @@ check("decoder_state", step)
 #
 # - A layer keeps promises: weights from shapes, masks explicit and propagated, its dtype, its config. A closed row is zero, forwards and backwards.
 # - Softmax sees differences only. What is the same for every key cancels: the key's bias, and the query itself where nothing bends.
-# - Keras: uniform or zero for closed rows, causal masks counted from the start, True = may attend, and 2-D inputs attend across the batch.
-# - A plot proves nothing. Change one input, and look where the output moves.
+# - Keras: closed rows uniform (or zero, if a multi-head layer is asked for its weights), causal masks counted from the start, True = may attend, 2-D inputs attend across the batch.
+# - A plot proves nothing. Change one input, look where the output moves.
 #
 # | | |
 # |---|---|

@@ -19,12 +19,13 @@ def steps(full: bool) -> list[tuple[str, list[str], dict[str, str]]]:
     """Name, command, and what is added to the environment."""
     solved = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "solutions").glob("*.ipynb"))]
     rounds = {"ATTNFUSE_TEST_FULL": "1"} if full else {}
+    two = ["-n", "2", "--dist", "worksteal"]
     colab = [sys.executable, "tools/colab.py", "--if-present", *(["--full"] if full else [])]
     return [
         ("lint", [sys.executable, "-m", "ruff", "check", "."], {}),
         ("format", [sys.executable, "-m", "ruff", "format", "--check", "."], {}),
         ("drift", [sys.executable, "tools/build.py", "--check"], {}),
-        ("tests", [*PYTEST, "tests", "--durations=10"], rounds),
+        ("tests", [*PYTEST, "tests", *two, "--durations=10"], rounds),
         ("notebooks", [*PYTEST, "--nbval", "--nbval-cell-timeout=600", *solved], {}),
         ("colab", colab, {}),
     ]

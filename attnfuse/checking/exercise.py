@@ -320,7 +320,7 @@ class Attempt:
                 mismatch.text, mismatch.expected, mismatch.got, checked=f"adapter {mismatch.text}"
             ) from None
         except WriteYourOwn as error:
-            raise _Failure(f"Write your own: {error}.", checked="own") from None
+            raise _Failure(f"Write your own: {_short(error)}.", checked="own") from None
         except NotImplementedError:
             raise _Failure("There is no answer yet.", checked="written") from None
         except KeyboardInterrupt:
@@ -472,6 +472,9 @@ def _short(error) -> str:
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)  # Keras prints in bold
     inner = re.match(r"Exception encountered when calling .*?\n\n(.*?)\n\nArguments", text, re.S)
     text = inner[1] if inner else text
+    text = re.sub(
+        r"\{\{function_node .*?\}\} ?| ?\[Op:\w+\]( name: ?)?", "", text
+    )  # TensorFlow's own
     return text if len(text) <= 300 else text[:300] + " …"
 
 

@@ -1,5 +1,6 @@
 """Lesson 05, attention layers in Keras: what its exercises must satisfy."""
 
+import contextlib
 import inspect
 import math
 
@@ -47,12 +48,32 @@ def set_weights(layer, **weights):
         getattr(layer, name).assign(value)
 
 
-def pair(outputs):
-    """Context and weights as arrays; None as it is."""
+# What TensorFlow says where learners slip → the same in plain words.
+REFUSED = {
+    "ndims must be >= 2": "TensorFlow refuses `@` with a vector on the right.",
+    "must have compatible batch dimensions": "TensorFlow refuses the product: one array has an axis more.",
+    "ConcatOp": "TensorFlow refuses to put arrays of different sizes side by side.",
+}
+
+
+@contextlib.contextmanager
+def in_plain_words():
+    """Turn the errors in `REFUSED`, which tell a learner little, into a `Mismatch`."""
+    try:
+        yield
+    except Exception as error:
+        for sign, text in REFUSED.items():
+            if sign in str(error):
+                raise Mismatch(text) from None
+        raise
+
+
+def pair(outputs, names="(context, weights)", asked="`call`"):
+    """Two outputs as arrays; None as it is."""
     if outputs is None or outputs is Ellipsis:
         return None
     if not isinstance(outputs, tuple | list) or len(outputs) != 2:
-        raise Mismatch("`call` must return two things, (context, weights).")
+        raise Mismatch(f"{asked} must return two things, {names}.")
     if any(x is None for x in outputs):
         return None
     return [np.asarray(x) for x in outputs]
@@ -172,7 +193,8 @@ def run_scaled_dot(candidate, query, key, value, mask=None):
     gradient = tape.gradient(total, query)
     if gradient is None:
         raise Mismatch(
-            "No gradient reaches the query: is the whole of `call` computed with `ops`, not NumPy?"
+            "No gradient reaches the query: somewhere `call` leaves TensorFlow. Use `ops`, not NumPy, and "
+            "no bool array as a factor: `weights * mask` is NumPy's; `ops.where` is not."
         )
     return *found, np.asarray(gradient)
 
@@ -241,6 +263,39 @@ def _lowest_uniform(ops, scores, mask):
     return ops.softmax(scores + (1 - ops.cast(mask, scores.dtype)) * lowest, axis=-1)
 
 
+def _low_where_open(ops, scores, mask):
+    if mask is None:
+        return ops.softmax(scores, axis=-1)
+    weights = ops.softmax(ops.where(mask, -1e4, scores), axis=-1)
+    return ops.where(mask, weights, 0.0)
+
+
+def _zero_score(ops, scores, mask):
+    weights = _times_mask(ops, scores, mask)
+    return weights if mask is None else ops.where(mask, weights, 0.0)
+
+
+def _mask_expected(ops, scores, mask):
+    return ops.where(mask, ops.softmax(ops.where(mask, scores, -1e4), axis=-1), 0.0)
+
+
+def _dot_of(product):
+    """A right layer but for the product of query and key."""
+
+    def call(self, query, key, value, mask=None):
+        from keras import ops
+
+        weights = _right_rule(ops, product(ops, query, key), mask)
+        return ops.matmul(weights, value), weights
+
+    return lazy_layer(call)
+
+
+def _narrow_by_wide(ops, query, key):
+    scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+    return scores / ops.sqrt(query.shape[-1])
+
+
 def _times_mask(ops, scores, mask):
     return ops.softmax(scores if mask is None else scores * ops.cast(mask, scores.dtype), axis=-1)
 
@@ -305,6 +360,44 @@ SCALED_DOT_LAYER = Exercise(
             "mask inverted, closed rows uniform",
             "Your mask works the wrong way round. True means *may attend*.",
             _dot(rule=_inverted_uniform),
+        ),
+        Misconception(
+            "mask inverted before the softmax",
+            "Before the softmax your mask works the wrong way round: the low number goes where the mask is *False*, "
+            "`ops.where(mask, scores, low)`.",
+            _dot(rule=_low_where_open),
+        ),
+        Misconception(
+            "mask None forgotten",
+            "`mask` may be None, and then every key is open. Ask `if mask is not None` before you use it.",
+            _dot(rule=_mask_expected),
+        ),
+        Misconception(
+            "closed keys score 0",
+            "A closed key gets the score 0 before the softmax, and e⁰ is 1, not nothing: it takes a share, which is then "
+            "missing in the row. Give it a low score.",
+            _dot(rule=_zero_score),
+        ),
+        Misconception(
+            "keys not transposed",
+            "Query is (B, T, D), key (B, S, D): for a product (B, T, S) the keys must be turned to (B, D, S).",
+            _dot_of(lambda ops, query, key: ops.matmul(query, key) / query.shape[-1] ** 0.5),
+        ),
+        Misconception(
+            "all axes transposed",
+            "`ops.transpose(key)` turns all three axes, the batch, too. Only the last two change places: "
+            "`ops.transpose(key, (0, 2, 1))`.",
+            _dot_of(
+                lambda ops, query, key: (
+                    ops.matmul(query, ops.transpose(key)) / query.shape[-1] ** 0.5
+                )
+            ),
+        ),
+        Misconception(
+            "root in float32",
+            "The root comes out in float32, and TensorFlow does not divide float16 by it. A plain Python number goes "
+            "with every type: `query.shape[-1] ** 0.5`.",
+            _dot_of(_narrow_by_wide),
         ),
         Misconception(
             "mask after the softmax",
@@ -409,9 +502,10 @@ def run_additive(candidate, query, key, value, **weights):
         return candidate(query=query, key=key, value=value, **weights)
     units = len(weights["vector"])
     layer = make_layer(candidate, units=units)
-    layer(query, key, value)
-    set_weights(layer, **weights)
-    found = pair(layer(query, key, value))
+    with in_plain_words():
+        layer(query, key, value)
+        set_weights(layer, **weights)
+        found = pair(layer(query, key, value))
     if found is None:
         return None
     saved = make_layer(candidate, units=units, name="mine", dtype="float16")
@@ -476,6 +570,23 @@ def additive_call(self, query, key, value):
     return ops.matmul(weights, value), weights
 
 
+def _additive_with(scores):
+    """An additive layer whose `scores(ops, layer, query, key)` has a slip, q and k being projected."""
+
+    def call(self, query, key, value):
+        from keras import ops
+
+        q, k = ops.matmul(query, self.query_matrix), ops.matmul(key, self.key_matrix)
+        weights = ops.softmax(scores(ops, self.vector, q, k), axis=-1)
+        return ops.matmul(weights, value), weights
+
+    return lazy_layer(call, additive_build, ("units",), _config_of_units)
+
+
+def _config_of_units(self):
+    return {**_base_config(self), "units": self.units}
+
+
 def _with_config(get_config):
     return lazy_layer(additive_call, additive_build, ("units",), get_config)
 
@@ -537,6 +648,28 @@ ADDITIVE_LAYER = Exercise(
             "keys mixed",
             "You mix the keys. Keys are asked, *values* are handed over.",
             _additive(mixes="key"),
+        ),
+        Misconception(
+            "no softmax",
+            "You mix with the scores themselves. The softmax that makes weights of them is missing.",
+            _additive(rule=lambda scores: scores),
+        ),
+        Misconception(
+            "scaled",
+            "You divide by the root of `units`. This score is not divided by anything.",
+            _additive(lambda x: np.tanh(x) / math.sqrt(x.shape[-1])),
+        ),
+        Misconception(
+            "no axes for pairs",
+            "You add query (B, T, units) and key (B, S, units) as they are: that pairs the first query with the first "
+            "key at best. Every query meets every key if one gets an axis for S and the other one for T.",
+            _additive_with(lambda ops, v, q, k: ops.sum(ops.tanh(q + k) * v, axis=-1)),
+        ),
+        Misconception(
+            "a vector behind @",
+            "In NumPy that works. Here use `ops.matmul(hidden, self.vector)`, or multiply and add: "
+            "`ops.sum(hidden * self.vector, axis=-1)`.",
+            _additive_with(lambda ops, v, q, k: ops.tanh(q[:, :, None] + k[:, None]) @ v),
         ),
         Misconception(
             "config not written",
@@ -611,6 +744,23 @@ FORGETS_QUERY = Exercise(
             "the other way round",
             "You marked where the weights stay. Asked was where they *differ*.",
             (False, False, True, False),
+        ),
+        Misconception(
+            "q·k forgets as well",
+            "In q·k the query is multiplied with each key: another key, another number. Nothing there is the same for "
+            "a whole row.",
+            (False, True, False, True),
+        ),
+        Misconception(
+            "only tanh listens",
+            "Neither q·k nor relu separates into a part of the query and a part of the key: look for the one score "
+            "that does.",
+            (False, True, False, False),
+        ),
+        Misconception(
+            "numbers",
+            "Write it with True and False, not with numbers.",
+            (1, 1, 0, 1),
         ),
         Misconception(
             "relu forgets",
@@ -700,7 +850,8 @@ def run_multi_head(candidate, query, key, value, mask, heads, **weights):
     marked = keras.layers.Masking()(key)  # all zeros: padding
     layer(query, marked, value)
     set_weights(layer, **weights)
-    found = pair(layer(query, marked, value, mask=mask, return_weights=True))
+    found = layer(query, marked, value, mask=mask, return_weights=True)
+    found = pair(found, "(output, weights)", "With `return_weights=True`, `call`")
     alone = layer(query, marked, value, mask=mask)
     if found is not None and isinstance(alone, tuple | list):
         raise Mismatch("Without `return_weights=True` the layer must return the output alone.")
@@ -714,10 +865,13 @@ def _numpy_heads(
     closed=softmax_rows,
     padding=True,
     masked=True,
-    biased=True,
+    biased=PARTS,
     projected=True,
+    join=np.logical_and,
+    flipped=False,
+    values="value",
 ):
-    """Multi-head attention in NumPy with a slip."""
+    """Multi-head attention in NumPy with a slip; `biased` names the projections that add a bias."""
 
     def wrong(query, key, value, mask, heads, **w):
         B, T, S = query.shape[0], query.shape[1], key.shape[1]
@@ -733,12 +887,20 @@ def _numpy_heads(
 
         allowed = np.ones((B, 1, T, S), bool)
         if masked and mask is not None:
-            allowed = allowed & (mask[:, None] if masked is True else ~mask[:, None])
+            extra = mask if masked == "on the heads" else mask[:, None]
+            allowed = allowed & (~extra if "inverted" in str(masked) else extra)
         if padding:
-            allowed = allowed & key.any(axis=-1)[:, None, None]
+            real = key.any(axis=-1)[:, None, None]
+            real = ~real if padding == "inverted" else real
+            allowed = real & allowed if mask is None else join(allowed, real)
+        allowed = ~allowed if flipped else allowed
+        if values == "key" and key.shape[-1] != value.shape[-1]:
+            import tensorflow as tf
+
+            raise tf.errors.InvalidArgumentError(None, None, "as TensorFlow's product does")
         q, k, v = (
-            cut(x @ w[f"{n}_matrix"] + biased * w[f"{n}_bias"])
-            for n, x in zip(PARTS, (query, key, value))  # noqa: B905
+            cut(x @ w[f"{n}_matrix"] + (n in biased) * w[f"{n}_bias"])
+            for n, x in zip(PARTS, (query, key, value if values == "value" else key))  # noqa: B905
         )
         scores = q @ k.swapaxes(-1, -2) / {"H": H, "D": D, "1": 1.0}[scale] ** 0.5
         weights = closed(scores, allowed)
@@ -748,7 +910,7 @@ def _numpy_heads(
         merged = context.reshape(B, T, D)
         if not projected:
             return merged, weights
-        return merged @ w["output_matrix"] + biased * w["output_bias"], weights
+        return merged @ w["output_matrix"] + ("output" in biased) * w["output_bias"], weights
 
     return wrong
 
@@ -850,6 +1012,32 @@ MULTI_HEAD_LAYER = Exercise(
             _numpy_heads(masked="inverted"),
         ),
         Misconception(
+            "both masks inverted",
+            "Your masks work the wrong way round. True means *may attend*.",
+            _numpy_heads(masked="inverted", padding="inverted"),
+        ),
+        Misconception(
+            "the joined mask inverted",
+            "The mask you hand to the softmax works the wrong way round: True means *may attend* there, too.",
+            _numpy_heads(flipped=True),
+        ),
+        Misconception(
+            "one mask is enough",
+            "You open a key if `mask` *or* `key_mask` says so. Both must: `ops.logical_and`.",
+            _numpy_heads(join=np.logical_or),
+        ),
+        Misconception(
+            "key mask only without a mask",
+            "Where `mask` is given you forget `key_mask`. Both may come, and then both must agree.",
+            _numpy_heads(join=lambda allowed, real: allowed),
+        ),
+        Misconception(
+            "mask on the axis of heads",
+            "`mask` is (B, T, S), the scores are (B, N, T, S): without an axis for the heads, `mask[:, None]`, its items "
+            "are taken for heads. (Where B and N differ, it raises an error.)",
+            _numpy_heads(masked="on the heads"),
+        ),
+        Misconception(
             "closed rows uniform",
             "A query that may attend to no key gets equal weights everywhere. They are to be zero, so that its output "
             "is the bias: `layers.masked_softmax` does that.",
@@ -863,7 +1051,25 @@ MULTI_HEAD_LAYER = Exercise(
         Misconception(
             "biases forgotten",
             "You do not add the biases. There is one after each of the four projections.",
-            _numpy_heads(biased=False),
+            _numpy_heads(biased=()),
+        ),
+        *(
+            Misconception(
+                f"no {name} bias",
+                f"`self.{name}_bias` is not added after the {name}'s matrix.",
+                _numpy_heads(biased=tuple(part for part in PARTS if part != name)),
+            )
+            for name in ("query", "value", "output")
+        ),
+        Misconception(
+            "output bias alone",
+            "You add the output's bias only. Query, key and value have one each.",
+            _numpy_heads(biased=("output",)),
+        ),
+        Misconception(
+            "keys as values",
+            "You project `key` where `value` belongs: values go through `value_matrix`.",
+            _numpy_heads(values="key"),
         ),
         Misconception(
             "no output projection",
@@ -873,7 +1079,7 @@ MULTI_HEAD_LAYER = Exercise(
     ],
     own=["attnfuse.layers.MultiHeadAttention", "attnfuse.attention"],
     reread="section 4",
-    hint="A helper `split` turns (B, T, D) into (B, N, T, H): `ops.reshape(x, (-1, x.shape[1], N, H))`, then "
+    hint="A helper `split` turns (B, T, D) into (B, N, T, H): `ops.reshape(x, (-1, ops.shape(x)[1], N, H))`, then "
     "`ops.transpose(x, (0, 2, 1, 3))`. The weights are (B, N, T, S), so `mask[:, None]` and "
     "`key_mask[:, None, None]` fit; `ops.logical_and` joins them. The same transpose merges.",
     rtol=1e-4,
@@ -927,6 +1133,22 @@ KEY_BIAS = Exercise(
             "key matrix",
             "The key's matrix decides what each key looks like. That is the heart of the scores.",
             "key_matrix",
+        ),
+        *(
+            Misconception(
+                f"{name} matrix",
+                "A matrix decides what is compared and what is handed over. Print its gradient: it learns.",
+                f"{name}_matrix",
+            )
+            for name in ("query", "value", "output")
+        ),
+        *(
+            Misconception(
+                f"written otherwise: {name}",
+                'Write the name as in the list, such as `"query_matrix"`.',
+                name,
+            )
+            for name in ("key bias", "bias", "self.key_bias")
         ),
         Misconception(
             "none",
@@ -986,14 +1208,16 @@ def run_article(candidate, query, values, W1_kernel, W1_bias, W2_kernel, W2_bias
     if inspect.isfunction(candidate):
         return candidate(query, values, W1_kernel, W1_bias, W2_kernel, W2_bias)
     layer = make_layer(candidate, units=len(W1_bias))
-    if layer(query, values) is None:
-        return None
-    for name, arrays in {"W1": (W1_kernel, W1_bias), "W2": (W2_kernel, W2_bias)}.items():
-        dense = getattr(layer, name, None)
-        if dense is None:
+    with in_plain_words():
+        if layer(query, values) is None:
+            return None
+    for name in ("W1", "W2"):
+        if getattr(layer, name, None) is None:
             raise Mismatch(f"The layer has no `{name}`. Keep `__init__` as it was printed.")
-        if not dense.weights:
+        if not getattr(layer, name).weights:
             raise Mismatch(f"`{name}` is never used, so it has no weights.")
+    for name, arrays in {"W1": (W1_kernel, W1_bias), "W2": (W2_kernel, W2_bias)}.items():
+        dense = getattr(layer, name)
         if dense.kernel.shape != arrays[0].shape:
             raise Mismatch(
                 f"`{name}` meets {dense.kernel.shape[0]} numbers at a time; a query and a value side by side "
@@ -1039,6 +1263,37 @@ def _both_forgotten(self, query, values):
 
     scores = ops.matmul(self.W1(query), ops.transpose(self.W1(values), (0, 2, 1)))
     weights = ops.softmax(scores, axis=-1)
+    return ops.matmul(weights, values), weights
+
+
+def _added(self, query, values):
+    from keras import ops
+
+    scores = self.W2(self.W1(query)[:, :, None] + self.W1(values)[:, None])[..., 0]
+    weights = ops.softmax(scores, axis=-1)
+    return ops.matmul(weights, values), weights
+
+
+def _side_by_side(query, values):
+    from keras import ops
+
+    T, S = query.shape[1], values.shape[1]
+    every = ops.repeat(query[:, :, None], S, axis=2), ops.repeat(values[:, None], T, axis=1)
+    return ops.concatenate(every, axis=-1)
+
+
+def _last_axis_kept(self, query, values):
+    from keras import ops
+
+    weights = ops.softmax(self.W2(self.W1(_side_by_side(query, values))), axis=2)
+    return ops.matmul(weights, values), weights
+
+
+def _not_repeated(self, query, values):
+    from keras import ops
+
+    pairs = ops.concatenate([query[:, :, None], values[:, None]], axis=-1)
+    weights = ops.softmax(self.W2(self.W1(pairs))[..., 0], axis=-1)
     return ops.matmul(weights, values), weights
 
 
@@ -1106,6 +1361,23 @@ ARTICLE_LAYER = Exercise(
             "You score by the dot product of two projections; W2 is still never used. The score of a pair is "
             "W2(W1([query; value])).",
             _article_layer(_both_forgotten),
+        ),
+        Misconception(
+            "projections added",
+            "You send query and value through W1 apart and add. W1 is to see the two side by side, as one longer "
+            "vector: concatenate first.",
+            _article_layer(_added),
+        ),
+        Misconception(
+            "not repeated",
+            "`ops.concatenate` does not broadcast, as + does: give both the full shape (B, T, S, …) first, with "
+            "`ops.repeat` or `ops.broadcast_to`.",
+            _article_layer(_not_repeated),
+        ),
+        Misconception(
+            "last axis kept",
+            "W2 leaves an axis of size 1: (B, T, S, 1). Take `[..., 0]` of it before the softmax.",
+            _article_layer(_last_axis_kept),
         ),
         Misconception(
             "softmax over the queries",
@@ -1186,6 +1458,17 @@ def _all_of_batch(image, text):
     return softmax_rows(image @ keys.T) @ keys
 
 
+def _asked_by_the_first(image, text):
+    """What `ops.expand_dims(image, 0)` as the query gives: image 0 asks everywhere."""
+    keys = _both(image, text)
+    weights = softmax_rows(np.einsum("d,bsd->bs", image[0], keys))
+    return np.einsum("bs,bsd->bd", weights, keys)
+
+
+def _both_ask(image, text):
+    return (_fuse(_both)(image, text) + _fuse(_both, asks="text")(image, text)) / 2
+
+
 def _fuse_scaled(image, text):
     return _fuse(_both, scale=math.sqrt(image.shape[1]))(image, text)
 
@@ -1244,6 +1527,22 @@ ACROSS_BATCH = Exercise(
             _fuse(_both, asks="text"),
         ),
         Misconception(
+            "the first image asks",
+            "The image of item 0 asks for everyone: `image[None]` has the items as positions of one item. Each image is a "
+            "query of its own: `image[:, None]`, (B, 1, D).",
+            _asked_by_the_first,
+        ),
+        Misconception(
+            "both ask",
+            "You let image and text ask and average the two answers. Only the image is to ask.",
+            _both_ask,
+        ),
+        Misconception(
+            "axis of positions kept",
+            "Your result still has the axis of the one query, (B, 1, D): take `[:, 0]`.",
+            lambda image, text: _fuse(_both)(image, text)[:, None],
+        ),
+        Misconception(
             "averaged",
             "You average the two vectors. The weights are to depend on how well each fits the image.",
             lambda image, text: (image + text) / 2,
@@ -1290,8 +1589,6 @@ def leaky_mask_cases(rng):
 
 def run_leaky_mask(candidate, x, future, padding, **weights):
     """Call the function with a real `keras.layers.MultiHeadAttention`."""
-    if getattr(candidate, "in_numpy", False):
-        return candidate(x=x, future=future, padding=padding, **weights)
     keras = _keras()
     D = x.shape[-1]
     layer = keras.layers.MultiHeadAttention(2, D // 2)
@@ -1302,14 +1599,13 @@ def run_leaky_mask(candidate, x, future, padding, **weights):
 
 
 def _open_where(rule):
-    """Attention with `rule(future, padding)`, bool, as the mask."""
+    """Attention with `rule(future, padding)`, bool, as the mask: Keras decides about closed rows."""
 
-    def wrong(x, future, padding, **weights):
+    def wrong(layer, x, future, padding):
         future, padding = future[None] > 0.5, padding[:, None] > 0.5
         mask = np.broadcast_to(rule(future, padding), (len(x), x.shape[1], x.shape[1]))
-        return multi_head_by_loops(x, x, x, mask, 2, **weights)[0]
+        return layer(x, x, attention_mask=mask)
 
-    wrong.in_numpy = True
     return wrong
 
 
@@ -1363,6 +1659,12 @@ LEAKY_MASK = Exercise(
             "future forgotten",
             "Padding is closed, the future is open.",
             _open_where(lambda future, padding: ~padding),
+        ),
+        Misconception(
+            "padding on the axis of queries",
+            "`padding[:, :, None]` closes what padding *asks*, and leaves it open as a key. Keys stand on the last axis: "
+            "`padding[:, None]`.",
+            _open_where(lambda future, padding: ~future & ~padding.swapaxes(1, 2)),
         ),
         Misconception(
             "turned along the wrong axis",

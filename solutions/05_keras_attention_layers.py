@@ -558,7 +558,7 @@ check("article_layer", Repaired)
 #     return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
 # ```
 #
-# The shape is right, there is no error, and item 0 changes with its neighbours (the cell after your answer shows it): the batch axis serves as positions. At test time, results depend on who else is in the batch. Our layers refuse such input.
+# In Keras 3.15 the shape is right, there is no error, and item 0 changes with its neighbours (the cell after your answer shows it): the batch axis serves as positions. At test time, results depend on who else is in the batch. (Keras 3.13 stops with an error. Our layers refuse such input, and say why.)
 #
 # Write `fuse(image, text)`: in each item the image asks (dot product, not scaled), and its own two vectors, image and text, are keys and values. Return `(B, D)`.
 #
@@ -585,13 +585,13 @@ def colleagues_fuse(image, text):
 
 
 image, text = rng.normal(size=(2, 3, 4)).astype("float32")
-try:
-    layers.ScaledDotProductAttention()(image, text)
-except ValueError as error:
-    print("our layer:", str(error).split("\x1b[1m")[-1].split("\x1b")[0])
-for name, function in {"colleague": colleagues_fuse, "you": fuse}.items():
+ours = layers.ScaledDotProductAttention()
+for name, function in {"our layer": ours, "colleague": colleagues_fuse, "you": fuse}.items():
     for B in (3, 2):
-        print(f"{name}, item 0 of {B}:", np.asarray(function(image[:B], text[:B]))[0].round(2))
+        try:
+            print(f"{name}, item 0 of {B}:", np.asarray(function(image[:B], text[:B]))[0].round(2))
+        except (ValueError, tf.errors.InvalidArgumentError) as error:
+            print(f"{name} refuses:", str(error).split("\x1b[1m")[-1].split("\x1b")[0])
 
 # %% check="across_batch"
 check("across_batch", fuse)
@@ -663,10 +663,10 @@ check("decoder_state", step)
 # %% [markdown]
 # ## What to remember
 #
-# - A layer keeps promises: weights from shapes, masks explicit and propagated, its dtype, its config. A closed row is zero, forwards and backwards.
+# - A layer keeps promises: weights from shapes, masks, its dtype, its config. A closed row is zero, forwards and backwards.
 # - Softmax sees differences only. What is the same for every key cancels: the key's bias, and the query itself where nothing bends.
-# - Keras: closed rows uniform (or zero, if a multi-head layer is asked for its weights), causal masks counted from the start, True = may attend, 2-D inputs attend across the batch.
-# - A plot proves nothing. Change one input, look where the output moves.
+# - Keras: closed rows uniform (or zero, if a multi-head layer is asked for its weights), causal masks counted from the start, True = may attend; without a position axis it may attend across the batch.
+# - A plot proves nothing. Change one input; see what moves.
 #
 # | | |
 # |---|---|

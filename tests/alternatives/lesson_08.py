@@ -149,6 +149,22 @@ def occlusion_with_a_mask(predict, image, patch):
     return [result[i * w : (i + 1) * w] for i in range(h)]
 
 
+def occlusion_as_dictionary(predict, image, patch):
+    image = np.asarray(image, dtype=float)
+    h, w = image.shape[0] // patch, image.shape[1] // patch
+    (start,) = predict(image[np.newaxis]).tolist()
+    favourite = start.index(max(start))
+    lost = {}
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            if y % patch == 0 and x % patch == 0:
+                rows = (np.arange(image.shape[0]) // patch == y // patch)[:, None]
+                columns = np.arange(image.shape[1]) // patch == x // patch
+                after = predict(np.where(rows & columns, 0, image)[np.newaxis])
+                lost[y // patch, x // patch] = start[favourite] - after[0][favourite]
+    return np.array([[lost[i, j] for j in range(w)] for i in range(h)], dtype=np.float32)
+
+
 ALTERNATIVES = {
     "whole_picture": [
         with_the_keras_layer,
@@ -163,5 +179,5 @@ ALTERNATIVES = {
     ],
     "pointing_by_chance": [4 / 36, 0.111, np.float32(1 / 9), 64 / 576],
     "points_at_digit": [pointing_by_comparing, pointing_on_the_map, pointing_with_a_mask],
-    "occlusion": [occlusion_at_once, occlusion_with_a_mask],
+    "occlusion": [occlusion_at_once, occlusion_with_a_mask, occlusion_as_dictionary],
 }

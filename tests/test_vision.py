@@ -111,6 +111,7 @@ def test_compose_refuses(images, labels, text):
 # -- layers
 
 
+@pytest.mark.filterwarnings("ignore:You are using a softmax over axis")  # a case has one place
 def test_query_pooling_equals_the_loops():
     exercise = EXERCISES["query_pooling"]
     for case in exercise.cases(np.random.default_rng(3)):
@@ -228,6 +229,41 @@ def test_two_middles_in_each_direction():
     for top in range(17):
         y = vision.centres((6, 6), 4)[::6, 0]
         assert ((top <= y) & (y < top + 8)).sum() == 2
+
+
+def test_in_box_agrees_with_pointing(data):
+    boxes = data.test.boxes[:50]
+    inside = vision.in_box(boxes)
+    assert (inside.sum(axis=1) == 4).all()
+    for place in range(36):
+        one_hot = np.eye(36)[[place] * len(boxes)]
+        hits = vision.points_at(one_hot, boxes, 6, vision.STRIDE)
+        np.testing.assert_array_equal(inside[:, place], hits)
+
+
+def test_reliance(data):
+    """Contents that are 30 long in the box and 1 elsewhere; the answer is what the box says."""
+    scenes = clutter.Scenes(*(array[:20] for array in data.test))
+    inside = vision.in_box(scenes.boxes)
+    places = np.zeros((20, 36, 10), np.float32)
+    places[..., 0] = 1
+    places[inside] = 0
+    for content, box, label in zip(places, inside, scenes.labels, strict=True):
+        content[box, label] = 30
+
+    class Model:
+        kind, side = "average", 24
+
+        def encode(self, images):
+            return places
+
+        def read(self, contents):
+            return np.asarray(contents).mean(axis=1), None
+
+    *means, only, without = vision.reliance(Model(), scenes)
+    assert means == pytest.approx([30, 1, 1 / 36, 1 / 36])
+    assert only == 1
+    assert without == np.mean(scenes.labels == 0)
 
 
 def test_occlusion_finds_the_only_pixel_that_counts():

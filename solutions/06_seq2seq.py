@@ -552,4 +552,4 @@ claim("with fewer than a third of their parameters", model.count_params() < coun
 # | data | `num2words` (LGPL) |
 # | in Keras | `keras.layers.GRU`, `Bidirectional`; `AdditiveAttention` (without W and U) |
 # | in attnfuse | `models.Seq2Seq`, `layers.AdditiveAttention`, `data.number_words` |
-# | next | [09 · Fusion](09_fusion.ipynb), where two kinds of input meet |
+# | next | [07 · A Transformer that pronounces](07_transformer.ipynb), without recurrence |

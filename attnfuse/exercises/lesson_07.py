@@ -568,6 +568,7 @@ def _decoder(
     norms="before",
     order=("back", "letters"),
     from_input=False,
+    shifted=False,
 ):
     """A decoder layer as the exercise defines it, or with a slip."""
 
@@ -576,7 +577,8 @@ def _decoder(
         B, T = tokens.shape
         outputs = []
         for b in range(B):
-            x = w["embed.embeddings"][tokens[b]]
+            reads = np.concatenate([[START], tokens[b, :-1]]) if shifted else tokens[b]
+            x = w["embed.embeddings"][reads]
             places, states = w["positions"][:T], np.asarray(letter_states[b], float)
             x = x + places if positions == "before" else x
             letter = {"open": is_letter[b], "closed": ~is_letter[b], "all": is_letter[b] | True}
@@ -780,6 +782,11 @@ DECODER = Exercise(
             "You add the positions *after* the first attention. While it attends, it does not know where anything "
             "stands. Add them to the embedded tokens, before everything else.",
             _decoder(positions="after"),
+        ),
+        Misconception(
+            "shifted twice",
+            "You shift the tokens. They come shifted already, START first: position t reads what position t−1 had to write.",
+            _decoder(shifted=True),
         ),
         Misconception(
             "looks ahead",
@@ -1079,7 +1086,7 @@ CACHED_STEP = Exercise(
             _cached(mean=True),
         ),
     ],
-    reread="section 7",
+    reread="section 6",
     hint="Project x three times. If there is a past, `np.concatenate([old, new], axis=1)` for keys and for values. "
     "Attend with the one new query over all of them; return the context and the pair (keys, values).",
 )
@@ -1111,12 +1118,11 @@ def best_by_mean(step, width, longest):
 def _beam(
     add=math.log,
     power=1.0,
-    keep_finished=True,
+    grows=False,
     first_finished=False,
     each=False,
     width_one=False,
     extra=0,
-    worst=False,
     end_kept=False,
 ):
     """Beam search with a slip."""
@@ -1134,13 +1140,13 @@ def _beam(
                 ]
                 own.sort(key=lambda one: -one[1])
                 longer += own[:width] if each else own
-            longer.sort(key=lambda one: one[1] if worst else -one[1])
+            longer.sort(key=lambda one: -one[1])
             chosen = longer if each else longer[:width]
-            finished += [one for one in chosen if one[0][-1] == END]
-            beginnings = [one for one in chosen if one[0][-1] != END]
+            finished += [one for one in chosen if one[0][-1] == END and not grows]
+            beginnings = [one for one in chosen if one[0][-1] != END or grows]
             if not beginnings or (first_finished and finished):
                 break
-        pool = finished if keep_finished and finished else beginnings or finished
+        pool = finished or beginnings
         tokens = max(pool, key=lambda one: one[1] / max(len(one[0]) + extra, 1) ** power)[0]
         return tokens if end_kept else [token for token in tokens if token != END]
 
@@ -1152,6 +1158,7 @@ BEAM_SLIPS = {
     "probabilities added": _beam(add=lambda p: p),
     "lengths not evened out": _beam(power=0.0),
     "END not counted": _beam(extra=-1),
+    "finished texts grow": _beam(grows=True),
     "first one finished": _beam(first_finished=True),
     "width for each": _beam(each=True),
     "END written": _beam(end_kept=True),
@@ -1226,6 +1233,11 @@ BEAM_SEARCH = Exercise(
             "END not counted",
             "You divide by the number of tokens without END. END was chosen with a probability, too, and counts.",
             BEAM_SLIPS["END not counted"],
+        ),
+        Misconception(
+            "finished texts grow",
+            "You go on writing behind END. A text that ends in END is finished: set it aside and extend the others.",
+            BEAM_SLIPS["finished texts grow"],
         ),
         Misconception(
             "first one finished",

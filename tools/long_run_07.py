@@ -1,0 +1,68 @@
+"""Lesson 07, the longer run: how much is luck, and what is each part worth?
+
+Trains on the lesson's data with the lesson's settings: both models with three seeds, then one seed each of
+the Transformer without warm-up, without label smoothing and without positions, and of lesson 06's model
+without attention. About fifteen minutes on two calm cores: `python tools/long_run_07.py`.
+"""
+
+import argparse
+import time
+
+from attnfuse import models, transformer
+from attnfuse.data import spelling
+
+PLAIN = {"width": 64, "heads": 2, "depth": 2, "hidden": 256}
+RECURRENT = {"width": 128}
+RUNS = [
+    # name, kind, options of the model, options of the training, seeds
+    ("Transformer", "transformer", {}, {}, 3),
+    ("GRUs + attention", "recurrent", {"attention": "multiplicative"}, {}, 3),
+    ("GRUs, no attention", "recurrent", {"attention": None, "reverse": True}, {}, 1),
+    ("no warm-up", "transformer", {}, {"warm_up": 0.0}, 1),
+    ("no smoothing", "transformer", {}, {"smoothing": 0.0}, 1),
+    ("no positions", "transformer", {"positions": False}, {}, 1),
+]
+
+
+def train(data, kind, model_options, options, seed):
+    """Train one model; returns a function that writes, and the CPU seconds."""
+    transformer.keras.utils.set_random_seed(seed)
+    sizes = len(data.letters), len(data.phonemes)
+    start = time.process_time()
+    if kind == "transformer":
+        model = transformer.Transformer(*sizes, **(PLAIN | model_options))
+        transformer.fit(model, data.train, **({"epochs": 8} | options))
+        seconds = time.process_time() - start
+        return (lambda source: transformer.greedy(model, source)), seconds
+    model = models.Seq2Seq(*sizes, **(RECURRENT | model_options))
+    chosen = {"epochs": 9, "learning_rate": 4e-3, "batch_size": 128} | options
+    models.fit_pairs(model, data.train, data.validation, **chosen)
+    seconds = time.process_time() - start
+    return (lambda source: models.free_running(model, source, 10)), seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="names that contain this text")
+    parser.add_argument("--seeds", type=int, default=3)
+    chosen = parser.parse_args()
+    data = spelling.load()
+    related = spelling.has_relatives(data.test.word, data.train.word)
+    print("name, seed, CPU s: phoneme and word error on validation | random test | stem test")
+    for name, kind, model_options, options, seeds in RUNS:
+        if chosen.only and chosen.only not in name:
+            continue
+        for seed in range(min(seeds, chosen.seeds)):
+            write, seconds = train(data, kind, model_options, options, seed)
+            found = [spelling.errors(write(part.source), part) for part in data[1:4]]
+            row = " | ".join(f"{one.phoneme:.4f} {one.word:.4f}" for one in found)
+            test = found[1]
+            apart = [
+                test.edits[some].sum() / test.length[some].sum() for some in (related, ~related)
+            ]
+            kin = f"with and without relatives {apart[0]:.4f} {apart[1]:.4f}"
+            print(f"{name:20} {seed} {seconds:5.0f}: {row} | {kin}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

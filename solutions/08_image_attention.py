@@ -140,7 +140,7 @@ print(np.asarray(whole_picture(small)).round(2))
 check("whole_picture", whole_picture)
 
 # %% [markdown]
-# Conv2D, pooling, *map → sequence*, attention, mean, head: the program as it was probably meant. We train it and the colleague's for the article's 10 epochs, and compare them on the validation scenes. Same parameters; the only difference is who may read whom.
+# Conv2D, pooling, *map → sequence*, attention, mean, head: the program as it was probably meant. We train it (with the course's own `attend_over_picture`) and the colleague's for the article's 10 epochs, and compare them on the validation scenes. Same parameters; the only difference is who may read whom.
 #
 # **Your guess first** (it takes a quarter of a minute): will the fault cost much? A guess at the commonest class gets about one scene in ten right.
 
@@ -192,7 +192,7 @@ print("average pooling:", places.mean(axis=0), " flattened:", places.ravel())
 #
 # Finish the layer; `build` is given.
 #
-# - `places` is `(B, S, C)`, S places with C channels.
+# - `places` is `(B, S, C)`, S places with C channels. `units` is the width of a key.
 # - Return `(context, weights)`, `(B, C)` and `(B, S)`: the formula above. In each picture the weights sum to 1.
 #
 # (`vision.QueryPooling` is switched off.)
@@ -364,7 +364,7 @@ check("pointing_by_chance", chance)
 # Write `points_at_digit(weights, boxes, columns, stride)`.
 #
 # - `weights` `(B, S)`: a weight for each place, numbered row by row. `columns` places make a row.
-# - `boxes` `(B, 4)`: top, left, bottom, right in pixels; bottom and right do not belong to the box.
+# - `boxes` `(B, 4)`: top, left, bottom, right in pixels; top and left belong to the box, bottom and right do not.
 # - `stride`: pixels from one place to the next. The middle of row i is at y = (i + ½) · stride, that of column j at x = (j + ½) · stride.
 #
 # Return bool `(B,)`: does the middle of the place with the largest weight lie in the box? The check uses maps that are not square.
@@ -396,7 +396,7 @@ print(f"on {len(my_hits)} validation scenes: {np.mean(my_hits):.3f}")
 check("points_at_digit", points_at_digit)
 
 # %% [markdown] task="occlusion"
-# Two rivals need no attention. The **class activation map** of average pooling: what each place adds to the score of the model's favourite class (the head is linear, so one can read it off). And the **occlusion map**: cover a patch of 4×4 pixels with paper and note how much probability the favourite loses.
+# (Skip the exercise if you like, but read this: the next cells compare all three maps.) Two rivals need no attention. The **class activation map** of average pooling: what each place adds to the score of the model's favourite class (the head is linear, so one can read it off). And the **occlusion map**: cover a patch of 4×4 pixels with paper and note how much probability the favourite loses.
 #
 # Write `occlusion(predict, image, patch)` for one picture, with patches side by side.
 #
@@ -449,7 +449,7 @@ claim("average pooling about as often", abs(weights - activation) < 0.05)
 claim("occlusion a little less often", share["attention pooling: occlusion, first seed"] > 0.8)
 
 # %% [markdown]
-# Attention points at the digit in more than 9 of 10 test scenes; a blind map in one of nine, one that always points at the middle in a quarter. But look at average pooling: its class activation map, read off a model that has **no attention at all**, points about as often. Occlusion, which treats the model as a black box, is not far behind. To find the digit, nobody needed attention's weights.
+# Attention points at the digit in more than 9 of 10 test scenes; a blind map in one of nine. But look at average pooling: its class activation map, read off a model that has **no attention at all**, points about as often. Occlusion, which treats the model as a black box, is not far behind. To find the digit, nobody needed attention's weights.
 #
 # Here are the maps, each in its own scale, for the first seed:
 

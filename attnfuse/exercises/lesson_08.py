@@ -152,6 +152,12 @@ WHOLE_PICTURE = Exercise(
             _channels_attend,
         ),
         Misconception(
+            "whole rows attend",
+            "Your sequence has h items, each a whole row of w·C numbers. It is the single places that attend: "
+            "(B, h·w, C).",
+            lambda maps: _self_attend(maps.reshape(*maps.shape[:2], -1)).reshape(maps.shape),
+        ),
+        Misconception(
             "across the batch",
             "Your places attend to the same place of *other pictures*: the batch stands where the sequence belongs.",
             _across_batch,
@@ -166,6 +172,16 @@ WHOLE_PICTURE = Exercise(
             "not put back",
             "The attention is right; the result is still a sequence. Bring it back to (B, h, w, C).",
             lambda maps: _self_attend(_places(maps)),
+        ),
+        Misconception(
+            "put back with h and w swapped",
+            "The attention is right. On the way back h and w changed places: h comes first, (B, h, w, C).",
+            lambda maps: _self_attend(_places(maps)).reshape(np.swapaxes(maps, 1, 2).shape),
+        ),
+        Misconception(
+            "added to the map",
+            "You added the mixture to the map. Asked is the mixture alone.",
+            lambda maps: maps + _self_attend(_places(maps)).reshape(maps.shape),
         ),
         Misconception(
             "columns first, put back rows first",
@@ -298,8 +314,9 @@ QUERY_POOLING = Exercise(
         ),
         Misconception(
             "softmax over an axis of length one",
-            "Every weight is 1: you took the softmax over an axis with a single entry, such as the last one of "
-            "(B, S, 1). A softmax over one number is always 1. Take it over the places.",
+            "Every weight is 1: your softmax did not go over the places. The last axis of (B, S, 1) has a single entry, "
+            "and a softmax over one number is 1; a softmax over the units of a key sums to 1 at every place. One score "
+            "for each place first; then the softmax over the places.",
             _query_pooling(weigh=np.ones_like),
         ),
         Misconception(
@@ -319,6 +336,11 @@ QUERY_POOLING = Exercise(
                 (_softmax(places) * places).sum(axis=1),
                 _softmax(places).mean(axis=-1) * places.shape[-1] / places.shape[1],
             ),
+        ),
+        Misconception(
+            "no softmax",
+            "These are scores, not weights: the softmax over the places is missing.",
+            _query_pooling(weigh=lambda scores: scores),
         ),
         Misconception(
             "sigmoid",
@@ -358,18 +380,46 @@ QUERY_POOLING = Exercise(
         ),
         Misconception(
             "no bias",
-            "The bias is missing: keys = tanh(places · W + b).",
+            "The bias has no effect: it is missing, or stands outside the tanh. There it adds the same to every score, "
+            "and a softmax does not notice. keys = tanh(places · W + b).",
             _query_pooling(use_bias=False),
         ),
         Misconception(
-            "scaled by √H",
-            "You divided by √H. This score is the additive kind of lesson 05: tanh keeps it small, nothing is divided.",
+            "tanh after the query",
+            "You took the tanh of the *scores*. It belongs to the keys, before they meet the query: "
+            "keys = tanh(places · W + b).",
+            _query_pooling(weigh=lambda scores: _softmax(np.tanh(scores)), squash=lambda x: x),
+        ),
+        Misconception(
+            "context and weights swapped",
+            "The two results have changed places: first the context, then the weights.",
+            lambda places, **rest: query_pooling_by_loops(places, **rest)[::-1],
+        ),
+        Misconception(
+            "an axis left in the context",
+            "The numbers are right; the context still has an axis of length 1. Drop it: (B, C).",
+            lambda places, **rest: (
+                query_pooling_by_loops(places, **rest)[0][:, None],
+                query_pooling_by_loops(places, **rest)[1],
+            ),
+        ),
+        Misconception(
+            "an axis left in the weights",
+            "The numbers are right; the weights still have an axis of length 1 at the end. Drop it: (B, S).",
+            lambda places, **rest: (
+                query_pooling_by_loops(places, **rest)[0],
+                query_pooling_by_loops(places, **rest)[1][..., None],
+            ),
+        ),
+        Misconception(
+            "scaled by the root of units",
+            "You divided by √units. This score is the additive kind of lesson 05: tanh keeps it small, nothing is divided.",
             _root_scaled,
         ),
     ],
     own=["attnfuse.vision.QueryPooling", "attnfuse.vision.pool"],
     reread="section 3",
-    hint="keys are (B, S, H). `ops.sum(keys * self.query, axis=-1)` gives the scores (B, S); softmax over axis -1. Then "
+    hint="keys are (B, S, units). `ops.sum(keys * self.query, axis=-1)` gives the scores (B, S); softmax over axis -1. Then "
     "`weights[..., None] * places`, summed over axis 1.",
 )
 
@@ -446,6 +496,28 @@ SHUFFLED_PLACES = Exercise(
             (False, False, False, False, True, False),
         ),
         Misconception(
+            "positions never help",
+            "Number 5: the positions stay where they are, so each content gets another one added. Queries and keys "
+            "differ, so the scores do, and the mixtures. (Without attention in between, the mean would be the same.)",
+            (False, True, False, False, False, False),
+        ),
+        Misconception(
+            "late positions instead of early ones",
+            "Numbers 5 and 6: only positions that are there *before* the attention can change its scores. Added "
+            "afterwards, they average to one constant.",
+            (False, True, False, False, False, True),
+        ),
+        Misconception(
+            "a mean sees order",
+            "Number 1: a mean adds up and divides. The order of the terms does not matter.",
+            (True, True, False, False, True, False),
+        ),
+        Misconception(
+            "1 and 0",
+            "All six are right, but written as numbers. Write True and False instead of 1 and 0.",
+            (0, 1, 0, 0, 1, 0),
+        ),
+        Misconception(
             "everything changes",
             "A mean is the same in any order, and so is a weighted sum whose weights depend on contents alone.",
             (True, True, True, True, True, True),
@@ -501,6 +573,18 @@ POINTING_BY_CHANCE = Exercise(
             "8 of 24 is the share in *one* direction. Row and column must both fit.",
             1 / 3,
         ),
+        Misconception(
+            "three in each direction",
+            "You count 3 middles in each direction. Middles are 4 pixels apart, and the far edge does not belong to "
+            "the box.",
+            9 / 36,
+        ),
+        Misconception(
+            "added instead of multiplied",
+            "You count 2 places. There are 2 rows *and* 2 columns whose middles lie in the box: how many places?",
+            2 / 36,
+        ),
+        Misconception("percent", "Right in percent. Asked was a share, between 0 and 1.", 100 / 9),
         Misconception(
             "a count",
             "That is the number of places in the box. Asked was their share of all 36.",
@@ -589,6 +673,19 @@ def _mass(weights, boxes, columns, stride):
     return (weights * inside).sum(axis=1) > 0.5
 
 
+def _inside_strictly(weights, boxes, columns, stride):
+    row, column = np.divmod(weights.argmax(axis=1), columns)
+    y, x = (row + 0.5) * stride, (column + 0.5) * stride
+    top, left, bottom, right = boxes.T
+    return (top < y) & (y < bottom) & (left < x) & (x < right)
+
+
+def _overlapping(weights, boxes, columns, stride):
+    row, column = np.divmod(weights.argmax(axis=1), columns)
+    top, left, bottom, right = boxes.T / stride
+    return (row < bottom) & (row + 1 > top) & (column < right) & (column + 1 > left)
+
+
 POINTS_AT_DIGIT = Exercise(
     name="points_at_digit",
     lesson=LESSON,
@@ -623,6 +720,47 @@ POINTS_AT_DIGIT = Exercise(
             "the corner of the patch",
             "You took the upper left corner of the patch, `row * stride`. Its middle is half a stride further.",
             _pointing(middle=0),
+        ),
+        Misconception(
+            "the far corner of the patch",
+            "You took the lower right corner of the patch, `(row + 1) * stride`. Its middle is half a stride before.",
+            _pointing(middle=1),
+        ),
+        Misconception(
+            "no edge included",
+            "The top and the left edge belong to the box: top ≤ y < bottom, left ≤ x < right.",
+            _inside_strictly,
+        ),
+        Misconception(
+            "the patch touches the box",
+            "You asked whether the patch and the box overlap. Its *middle* must lie in the box.",
+            _overlapping,
+        ),
+        Misconception(
+            "top, bottom, left, right",
+            "A box is (top, left, bottom, right), in this order.",
+            lambda weights, boxes, columns, stride: _pointing()(
+                weights, boxes[:, [0, 2, 1, 3]], columns, stride
+            ),
+        ),
+        Misconception(
+            "rows only",
+            "You compare the row only. The column must fit, too: left ≤ x < right.",
+            lambda weights, boxes, columns, stride: _pointing()(
+                weights, boxes * [1, 0, 1, 0] + [0, -999, 0, 999], columns, stride
+            ),
+        ),
+        Misconception(
+            "columns only",
+            "You compare the column only. The row must fit, too: top ≤ y < bottom.",
+            lambda weights, boxes, columns, stride: _pointing()(
+                weights, boxes * [0, 1, 0, 1] + [-999, 0, 999, 0], columns, stride
+            ),
+        ),
+        Misconception(
+            "stride 4 by heart",
+            "You took a stride of 4, as in this lesson's scenes. Use the argument `stride`.",
+            lambda weights, boxes, columns, stride: _pointing()(weights, boxes, columns, 4),
         ),
         Misconception(
             "edges included",
@@ -706,6 +844,17 @@ def occlusion_cases(rng):
     ]
 
 
+def _new_favourite(predict, image, patch):
+    before, h, w = predict(image[None])[0], image.shape[0] // patch, image.shape[1] // patch
+    drops = np.zeros((h, w))
+    for i, j in np.ndindex(h, w):
+        covered = image.copy()
+        covered[i * patch : (i + 1) * patch, j * patch : (j + 1) * patch] = 0
+        after = predict(covered[None])[0]
+        drops[i, j] = before[after.argmax()] - after.max()
+    return drops
+
+
 def _occlusion(sign=1, fill=0.0, restore=True, follow=False, minus=True, transposed=False):
     """An occlusion map with a slip."""
 
@@ -758,6 +907,21 @@ OCCLUSION = Exercise(
             "You take the largest probability of the covered picture, which may belong to another class. Stay with the "
             "favourite of the whole picture.",
             _occlusion(follow=True),
+        ),
+        Misconception(
+            "a favourite for each patch",
+            "You choose a favourite anew for each covered picture. Stay with the favourite of the whole picture.",
+            _new_favourite,
+        ),
+        Misconception(
+            "without sign",
+            "You dropped the sign. Where a cover *helps* the favourite, the number is negative.",
+            lambda **inputs: np.abs(occlusion_by_loops(**inputs)),
+        ),
+        Misconception(
+            "one row of patches after the other",
+            "The numbers are right, but in one line. Return a map, (height / patch, width / patch).",
+            lambda **inputs: occlusion_by_loops(**inputs).ravel(),
         ),
         Misconception(
             "covered with ink",

@@ -97,6 +97,15 @@ def _with_tensorflow(layer, places):
     return tf.einsum("bs,bsc->bc", weights, places), weights
 
 
+def _with_the_attention_layer(layer, places):
+    import keras
+
+    keys = keras.ops.tanh(places @ layer.key_matrix + layer.bias)
+    query = keras.ops.broadcast_to(layer.query, (len(places), 1, layer.units))
+    context, weights = keras.layers.Attention()([query, places, keys], return_attention_scores=True)
+    return context[:, 0], weights[:, 0]
+
+
 # --- points_at_digit
 
 
@@ -172,7 +181,12 @@ ALTERNATIVES = {
         picture_by_picture,
         columns_first_both_ways,
     ],
-    "query_pooling": [_layer(_with_sum), _layer(_with_column), _layer(_with_tensorflow)],
+    "query_pooling": [
+        _layer(_with_sum),
+        _layer(_with_column),
+        _layer(_with_tensorflow),
+        _layer(_with_the_attention_layer),
+    ],
     "shuffled_places": [
         [False, True, False, False, True, False],
         np.array([False, True, False, False, True, False]),

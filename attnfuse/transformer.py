@@ -347,7 +347,7 @@ def fit(
     steps = -(-len(target) // batch_size) * settings.epochs(epochs)
     rate = WarmUp(steps, peak, round(warm_up * steps))
     model.compile(
-        optimizer=keras.optimizers.Adam(rate, beta_2=0.98, clipnorm=1.0),
+        optimizer=keras.optimizers.Adam(rate, beta_2=0.98),
         loss=SmoothedLoss(smoothing),
         jit_compile=jit,
     )

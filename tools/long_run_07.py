@@ -2,7 +2,7 @@
 
 Trains on the lesson's data with the lesson's settings: both models with three seeds, then one seed each of
 the Transformer without warm-up, without label smoothing and without positions, and of lesson 06's model
-without attention. About fifteen minutes on two calm cores: `python tools/long_run_07.py`.
+without attention. About ten minutes on two calm cores: `python tools/long_run_07.py`.
 """
 
 import argparse
@@ -31,11 +31,11 @@ def train(data, kind, model_options, options, seed):
     start = time.process_time()
     if kind == "transformer":
         model = transformer.Transformer(*sizes, **(PLAIN | model_options))
-        transformer.fit(model, data.train, **({"epochs": 8} | options))
+        transformer.fit(model, data.train, **({"epochs": 7} | options))
         seconds = time.process_time() - start
         return (lambda source: transformer.greedy(model, source)), seconds
     model = models.Seq2Seq(*sizes, **(RECURRENT | model_options))
-    chosen = {"epochs": 9, "learning_rate": 4e-3, "batch_size": 128} | options
+    chosen = {"epochs": 8, "learning_rate": 4e-3, "batch_size": 128} | options
     models.fit_pairs(model, data.train, data.validation, **chosen)
     seconds = time.process_time() - start
     return (lambda source: models.free_running(model, source, 10)), seconds

@@ -329,6 +329,10 @@ def _error(
     all_accepted=False,
     wrong_words=False,
     accuracy=False,
+    ties="first",
+    length_of_first=False,
+    times=1,
+    per_word=False,
 ):
     """The phoneme error with a slip."""
 
@@ -338,10 +342,19 @@ def _error(
             said = tuple(_name(t) for t in row) if whole else _spoken(row)
             accepted = accepted[:1] if first else accepted
             distances = [_by_rows(said, right) for right in accepted]
-            nearest = int(np.argmin(distances))
+            order = list(range(len(accepted)))
+            if ties == "last":
+                order.reverse()
+            elif ties == "shortest":
+                order.sort(key=lambda i, accepted=accepted: len(accepted[i]))
+            elif ties == "rate":
+                distances = [d / len(r) for d, r in zip(distances, accepted, strict=True)]
+            nearest = min(order, key=distances.__getitem__)
+            if ties == "rate":
+                distances = [d * len(r) for d, r in zip(distances, accepted, strict=True)]
             edits.append(sum(distances) if all_accepted else distances[nearest])
             lengths = {
-                "right": len(accepted[nearest]),
+                "right": len(accepted[0 if length_of_first else nearest]),
                 "said": len(said),
                 "row": len(row),
                 "end": len(accepted[nearest]) + 1,
@@ -354,7 +367,8 @@ def _error(
             return float((edits > 0).mean())
         if of_words:
             return float(np.mean(edits / counts))
-        return float(1 - edits.sum() / counts.sum() if accuracy else edits.sum() / counts.sum())
+        share = float(edits.sum() / (len(written) if per_word else counts.sum()))
+        return 1 - share if accuracy else times * share
 
     return wrong
 
@@ -382,6 +396,12 @@ ERROR_SLIPS = {
     "all pronunciations at once": _error(all_accepted=True),
     "word error": _error(wrong_words=True),
     "accuracy": _error(accuracy=True),
+    "last of the nearest": _error(ties="last"),
+    "shortest of the nearest": _error(ties="shortest"),
+    "nearest by rate": _error(ties="rate"),
+    "length of the first": _error(length_of_first=True),
+    "percent": _error(times=100),
+    "per word": _error(per_word=True),
 }
 
 
@@ -417,6 +437,11 @@ def _error_cases(rng):
         case(
             [(second[1], second), (short, [short])], 7, "the second pronunciation is accepted, too"
         ),
+        case([((a, b), [(a, b, c), (a,)])], 5, "two are equally near, the first is longer"),
+        case([((a, b), [(a,), (a, b, c)])], 5, "two are equally near, the first is shorter"),
+        case([((a, b), [(a,), (a, b, c, d, e, b)])], 5, "one near and short, one far and long"),
+        case([((a, b), [(a, c), (d, b, c, e, a, d)])], 5, "a share"),
+        case([((a, b, c, d, e), [(a,), (d, b, a, c, e, a, b, c, d, b, c, d)])], 8, "by rate"),
         case(
             [
                 word(3, 1),
@@ -518,6 +543,36 @@ PHONEME_ERROR = Exercise(
             "You return 1 minus the error.",
             ERROR_SLIPS["accuracy"],
         ),
+        Misconception(
+            "last of the nearest",
+            "Two pronunciations are equally near, and you take the last. The first counts, and its length.",
+            ERROR_SLIPS["last of the nearest"],
+        ),
+        Misconception(
+            "shortest of the nearest",
+            "Two pronunciations are equally near, and you take the shorter. The first counts, and its length.",
+            ERROR_SLIPS["shortest of the nearest"],
+        ),
+        Misconception(
+            "nearest by rate",
+            "You take the pronunciation with the lowest *rate*. Nearest means the fewest edits.",
+            ERROR_SLIPS["nearest by rate"],
+        ),
+        Misconception(
+            "length of the first",
+            "You count the edits to the nearest pronunciation, but the length of the first. Take both from one.",
+            ERROR_SLIPS["length of the first"],
+        ),
+        Misconception(
+            "percent",
+            "You return percent. Asked is a share, such as 0.25.",
+            ERROR_SLIPS["percent"],
+        ),
+        Misconception(
+            "per word",
+            "You divide by the number of words. Divide by the number of phonemes.",
+            ERROR_SLIPS["per word"],
+        ),
     ],
     own=["attnfuse.data.spelling.errors"],
     reread="section 2",
@@ -569,6 +624,8 @@ def _decoder(
     order=("back", "letters"),
     from_input=False,
     shifted=False,
+    norm_of=(1, 2, 3),
+    skipped=None,
 ):
     """A decoder layer as the exercise defines it, or with a slip."""
 
@@ -580,11 +637,22 @@ def _decoder(
             reads = np.concatenate([[START], tokens[b, :-1]]) if shifted else tokens[b]
             x = w["embed.embeddings"][reads]
             places, states = w["positions"][:T], np.asarray(letter_states[b], float)
+            if positions == "by token":
+                x = x + w["positions"][tokens[b]]
+            elif positions == "from 1":
+                x = x + w["positions"][1 : T + 1]
+            elif positions == "one row":
+                x = x + w["positions"][T]
             x = x + places if positions == "before" else x
             letter = {"open": is_letter[b], "closed": ~is_letter[b], "all": is_letter[b] | True}
             seen = letter[letters] if letter[letters].any() else is_letter[b] | True
             before = np.tri(T, dtype=bool)
-            before = {True: before, False: before | True, "turned": before.T}[causal]
+            before = {
+                True: before,
+                False: before | True,
+                "turned": before.T,
+                "not itself": np.tri(T, k=-1, dtype=bool) | (np.arange(T) == 0)[:, None],
+            }[causal]
 
             def back(y, before=before):
                 return _heads(y, y, w, "look_back", before, heads)
@@ -600,12 +668,16 @@ def _decoder(
             parts = {"back": back, "letters": look}
             steps = [*(parts[name] for name in order), think]
             for i, (part, keep) in enumerate(zip(steps, residual, strict=True)):
-                gamma, beta = w[f"norm_{i + 1}.gamma"], w[f"norm_{i + 1}.beta"]
+                if skipped == i:
+                    continue
+                gamma, beta = (w[f"norm_{norm_of[i]}.{name}"] for name in ("gamma", "beta"))
                 base = embedded if from_input else x
                 if norms == "before":
                     x = part(_norm(x, gamma, beta)) + base * keep
                 elif norms == "after":
                     x = _norm(part(x) + base * keep, gamma, beta)
+                elif norms == "of the part":
+                    x = base * keep + _norm(part(x), gamma, beta)
                 elif norms == "of both":
                     normed = _norm(x, gamma, beta)
                     x = normed + part(normed)
@@ -816,10 +888,51 @@ DECODER = Exercise(
             "You replace `x` by what each part returns. It is *added*: `x = x + …`, three times.",
             _decoder(residual=(False, False, False)),
         ),
+        *(
+            Misconception(
+                f"residual {i + 1} forgotten",
+                f"After {name} `x` is replaced, not added to: `x = x + …`, three times.",
+                _decoder(residual=tuple(j != i for j in range(3))),
+            )
+            for i, name in enumerate(("look_back", "look_at_letters", "the feed-forward layers"))
+        ),
+        *(
+            Misconception(
+                f"no {name}",
+                f"One of the three parts is missing: {name}.",
+                _decoder(skipped=i),
+            )
+            for i, name in enumerate(("look_back", "look_at_letters", "widen and narrow"))
+        ),
         Misconception(
-            "one residual forgotten",
-            "After the feed-forward layers `x` is replaced, not added to.",
-            _decoder(residual=(True, True, False)),
+            "norm_1 three times",
+            "You use `norm_1` for every part. Each part has a norm with weights of its own: norm_1, norm_2, norm_3.",
+            _decoder(norm_of=(1, 1, 1)),
+        ),
+        Misconception(
+            "norm of the part",
+            "You normalise what a part returns. The norm stands before the part: `x = x + part(norm(x))`.",
+            _decoder(norms="of the part"),
+        ),
+        Misconception(
+            "positions of tokens",
+            "You look up positions by *token*. They follow the place: rows 0 to T−1 of `self.positions`.",
+            _decoder(positions="by token"),
+        ),
+        Misconception(
+            "positions from 1",
+            "Your first token gets the positions' row 1. Rows count from 0: `self.positions[:T]`.",
+            _decoder(positions="from 1"),
+        ),
+        Misconception(
+            "one row of positions",
+            "`self.positions[T]` is one row, added everywhere. Take the first T rows: `self.positions[:T]`.",
+            _decoder(positions="one row"),
+        ),
+        Misconception(
+            "does not see itself",
+            "A token does not see itself in your mask. It may look at itself and at what came before.",
+            _decoder(causal="not itself"),
         ),
         Misconception(
             "the embedding added each time",
@@ -920,6 +1033,28 @@ SMOOTHING = Exercise(
             "You have the two the wrong way round: smoothing is what punishes being too sure.",
             ("A", "B", False),
         ),
+        Misconception(
+            "caution always pays, down to nothing",
+            "Look at the parts one by one. Without smoothing −log .9 is more than −log .999. And a target that is "
+            "spread out always leaves its own entropy.",
+            ("A", "A", True),
+        ),
+        Misconception(
+            "all the other way round",
+            "All three are the other way round: smoothing is what punishes being too sure, and its loss never "
+            "becomes 0.",
+            ("A", "B", True),
+        ),
+        Misconception(
+            "small letters",
+            'All three are right; write the letters as "A" and "B".',
+            ("b", "a", False),
+        ),
+        Misconception(
+            "two of three",
+            "Asked are three things: a letter, a letter, and True or False.",
+            ("B", "A"),
+        ),
     ],
     reread="section 4",
     hint="Without smoothing the loss is −log of the right phoneme's probability. With it the target gives .902 to the "
@@ -976,13 +1111,38 @@ def run_cached(candidate, x, query_matrix, key_matrix, value_matrix):
         if not isinstance(result, tuple | list) or len(result) != 2:
             raise Mismatch("Return two things, `context` and `past`.")
         context, past = result
+        if context is None or isinstance(context, tuple | list):
+            raise Mismatch(
+                "Your first output must be the context, one array. `scaled_dot_product_attention` returns a pair, "
+                "`(context, weights)`: take the first; and return the context before the past."
+            )
         contexts.append(np.asarray(context))
         if contexts[-1].shape != (len(x), 1, value_matrix.shape[1]):
             raise Mismatch(
                 f"At step {t} your context has shape {contexts[-1].shape}; expected (B, 1, V) = "
                 f"{(len(x), 1, value_matrix.shape[1])}."
             )
-    return np.concatenate(contexts, axis=1)
+    result = np.concatenate(contexts, axis=1)
+    if x.shape[1] > 1 and np.allclose(
+        result, causal_by_loops(x, query_matrix, key_matrix, value_matrix)
+    ):
+        _old_keys_are_kept(candidate, x, query_matrix, key_matrix, value_matrix)
+    return result
+
+
+def _old_keys_are_kept(candidate, x, query_matrix, key_matrix, value_matrix):
+    """At the last step the key matrix is another one: only the new key may change."""
+    past, other = None, key_matrix[::-1].copy()
+    for t in range(x.shape[1] - 1):
+        _, past = candidate(x[:, t : t + 1].copy(), past, query_matrix, key_matrix, value_matrix)
+    last = x[:, -1:].copy()
+    context, _ = candidate(last, past, query_matrix, other, value_matrix)
+    keys = np.concatenate([x[:, :-1] @ key_matrix, last @ other], axis=1)
+    if not np.allclose(context, _attend_now(last @ query_matrix, keys, x @ value_matrix)):
+        raise Mismatch(
+            "The answer is right, but old keys are computed again at every step: another `key_matrix` at the last "
+            "step changed them. Keep the keys and values themselves, and project only the new position."
+        )
 
 
 def _attend_now(query, key, value, scale=True):
@@ -1020,6 +1180,23 @@ def _cached(keep="all", itself=True, scale=True, mean=False):
 def _only_itself(x, past, query_matrix, key_matrix, value_matrix):
     query, key, value = x @ query_matrix, x @ key_matrix, x @ value_matrix
     return _attend_now(query, key, value), (key, value)
+
+
+def _all_anew(x, past, query_matrix, key_matrix, value_matrix):
+    """Keeps the inputs and projects all of them at every step."""
+    kept = x if past is None else np.concatenate([past, x], axis=1)
+    return _attend_now(x @ query_matrix, kept @ key_matrix, kept @ value_matrix), kept
+
+
+def _pair(x, past, query_matrix, key_matrix, value_matrix):
+    """Hands on the pair that attention returns."""
+    return (x, x), (x, x)
+
+
+def _scaled_by_width(x, past, query_matrix, key_matrix, value_matrix):
+    H = query_matrix.shape[1]
+    query_matrix = query_matrix * math.sqrt(H / x.shape[-1])
+    return _cached()(x, past, query_matrix, key_matrix, value_matrix)
 
 
 def _first_query(x, past, query_matrix, key_matrix, value_matrix):
@@ -1076,6 +1253,22 @@ CACHED_STEP = Exercise(
             _cached(scale=False),
         ),
         Misconception(
+            "scaled by the width of x",
+            "You divide by √D, the width of x. It is √H, the width of a key.",
+            _scaled_by_width,
+        ),
+        Misconception(
+            "all computed anew",
+            "You keep x and project all of it again at every step: that is what the cache is to save. Keep keys and "
+            "values.",
+            _all_anew,
+        ),
+        Misconception(
+            "context not unpacked",
+            "Attention returns `(context, weights)`. Take the context alone, and return it first.",
+            _pair,
+        ),
+        Misconception(
             "asks with the first query",
             "You keep queries in the cache and ask with the first. Every step asks with its own, new query.",
             _first_query,
@@ -1118,50 +1311,116 @@ def best_by_mean(step, width, longest):
 def _beam(
     add=math.log,
     power=1.0,
-    grows=False,
-    first_finished=False,
+    uncounted=0,
+    aside="yes",
+    stop=None,
     each=False,
-    width_one=False,
-    extra=0,
-    end_kept=False,
+    keep=lambda width, finished: width,
+    compete=False,
+    multiply=False,
+    cut="END",
 ):
     """Beam search with a slip."""
 
     def wrong(step, width, longest):
-        width = 1 if width_one else width
-        beginnings, finished = [([], 0.0)], []
+        beginnings, finished = [([], 1.0 if multiply else 0.0)], []
         for _ in range(longest):
             longer = []
             for tokens, total in beginnings:
                 own = [
-                    ([*tokens, token], total + add(p))
+                    ([*tokens, token], total * p if multiply else total + add(p))
                     for token, p in enumerate(step(list(tokens)))
                     if p > 0
                 ]
                 own.sort(key=lambda one: -one[1])
                 longer += own[:width] if each else own
+            longer += finished if aside == "in place" else []
             longer.sort(key=lambda one: -one[1])
-            chosen = longer if each else longer[:width]
-            finished += [one for one in chosen if one[0][-1] == END and not grows]
-            beginnings = [one for one in chosen if one[0][-1] != END or grows]
-            if not beginnings or (first_finished and finished):
+            chosen = longer if each else longer[: max(keep(width, finished), 1)]
+            ended = [one for one in chosen if one[0][-1] == END]
+            finished = {"no": [], "in place": ended}.get(aside, finished + ended)
+            beginnings = [one for one in chosen if one[0][-1] != END or aside in ("no", "copied")]
+            if aside == "refilled":
+                beginnings = [one for one in longer if one[0][-1] != END][:width]
+            if not beginnings or (stop and len(finished) >= stop(width)):
                 break
-        pool = finished or beginnings
-        tokens = max(pool, key=lambda one: one[1] / max(len(one[0]) + extra, 1) ** power)[0]
-        return tokens if end_kept else [token for token in tokens if token != END]
+        pool = finished + beginnings if compete else finished or beginnings
+        tokens = max(pool, key=lambda one: one[1] / max(len(one[0]) - uncounted, 1) ** power)[0]
+        if cut == "last":
+            return tokens[:-1]
+        return tokens if cut == "nothing" else [token for token in tokens if token != END]
 
     return wrong
 
 
 BEAM_SLIPS = {
-    "greedy": _beam(width_one=True),
-    "probabilities added": _beam(add=lambda p: p),
-    "lengths not evened out": _beam(power=0.0),
-    "END not counted": _beam(extra=-1),
-    "finished texts grow": _beam(grows=True),
-    "first one finished": _beam(first_finished=True),
-    "width for each": _beam(each=True),
-    "END written": _beam(end_kept=True),
+    "greedy": (
+        _beam(keep=lambda width, finished: 1),
+        "This is greedy writing: one beginning is kept. Keep `width` of them.",
+    ),
+    "probabilities added": (
+        _beam(add=lambda p: p),
+        "You add up probabilities. Those of tokens in a row are *multiplied*; it is their logarithms that add.",
+    ),
+    "product divided": (
+        _beam(multiply=True),
+        "You divide a product of probabilities by the length. It is the *sum of logarithms* that is divided.",
+    ),
+    "lengths not evened out": (
+        _beam(power=0.0),
+        "You compare sums of logarithms of unequal length: every token makes the sum smaller, so the shortest text "
+        "tends to win. In the end divide each by its number of tokens.",
+    ),
+    "END not counted": (
+        _beam(uncounted=1),
+        "You divide by the number of tokens without END. END was chosen with a probability, too, and counts.",
+    ),
+    "finished texts grow": (
+        _beam(aside="no"),
+        "You go on writing behind END. A text that ends in END is finished: set it aside and extend the others.",
+    ),
+    "finished texts grow, too": (
+        _beam(aside="copied"),
+        "You set finished texts aside, and go on writing behind their END all the same. Extend the others only.",
+    ),
+    "finished texts keep their place": (
+        _beam(aside="in place"),
+        "A finished text keeps its place in the beam and can be pushed out of it. Set it aside for good.",
+    ),
+    "beam refilled": (
+        _beam(aside="refilled"),
+        "You fill the places of finished texts with further beginnings. Choose the `width` best of all first, then set "
+        "the finished ones of them aside; fewer go on.",
+    ),
+    "beam shrinks": (
+        _beam(keep=lambda width, finished: width - len(finished)),
+        "Your beam shrinks by every finished text, for good. In each round the best `width` of the new texts are kept.",
+    ),
+    "first one finished": (
+        _beam(stop=lambda width: 1),
+        "You stop as soon as one text is finished. A better one may still be on its way.",
+    ),
+    "width finished": (
+        _beam(stop=lambda width: width),
+        "You stop when `width` texts are finished. A better one may still be on its way.",
+    ),
+    "unfinished compete": (
+        _beam(compete=True),
+        "Unfinished beginnings compete with finished texts. They count only if nothing is finished.",
+    ),
+    "width for each": (
+        _beam(each=True),
+        "You keep `width` continuations of *each* beginning, so they multiply from step to step. `width` are kept "
+        "in all.",
+    ),
+    "END written": (
+        _beam(cut="nothing"),
+        "END is in your list. It is the sign to stop and no phoneme.",
+    ),
+    "last one cut": (
+        _beam(cut="last"),
+        "You cut the last token of an unfinished text, too. It has no END to cut.",
+    ),
 }
 
 
@@ -1184,21 +1443,41 @@ def _speller(rng, names=7, width=4):
     return step
 
 
+# Draws of `_speller` on which, between them, each slip writes something else than every other rule.
+BEAM_DRAWS = ((1, 3, 4), (315, 3, 5), (443, 3, 5), (707, 3, 5))
+
+
 def beam_cases(rng):
-    """Random writers, drawn until every slip writes something else on one of them at least."""
-    rules = [best_by_mean, *BEAM_SLIPS.values()]
-    apart: set[tuple[int, int]] = set()  # which two rules some case tells apart
-    cases = [Case({"step": _speller(rng), "width": 1, "longest": 3}, "width 1 is greedy")]
-    pairs = [(a, b) for a in range(len(rules)) for b in range(a)]
-    while len(apart) < len(pairs):
-        width, longest = (2, 4) if len(cases) < 3 else (3, 4)
-        inputs = {"step": _speller(rng), "width": width, "longest": longest}
-        texts = [rule(**inputs) for rule in rules]
-        new = {(a, b) for a, b in pairs if texts[a] != texts[b]} - apart
-        if new:
-            apart |= new
-            cases.append(Case(inputs, f"width {width}"))
-    return cases
+    fixed = [
+        Case({"step": _speller(np.random.default_rng(draw)), "width": width, "longest": longest})
+        for draw, width, longest in BEAM_DRAWS
+    ]
+    return [
+        Case({"step": _speller(rng), "width": 1, "longest": 3}, "width 1 is greedy"),
+        *fixed,
+        *(Case({"step": _speller(rng), "width": 3, "longest": 4}) for _ in range(3)),
+    ]
+
+
+def _mean(step, text, longest):
+    """Mean log-probability of a written text, END included unless it filled all rounds."""
+    tokens, total = [*text, END][:longest], 0.0
+    for t, token in enumerate(tokens):
+        p = step(tokens[:t])
+        total += math.log(max(p[token], 1e-300)) if 0 <= token < len(p) else -math.inf
+    return total / len(tokens)
+
+
+def _test_best(attempt, case, rng):
+    """The same as agreement with the reference, but it says what is better about the other text."""
+    step, _, longest = case.inputs.values()
+    right = best_by_mean(**case.inputs)
+    written = [int(token) for token in np.ravel(attempt.result["written"])]
+    if written != right:
+        means = [_mean(step, text, longest) for text in (right, written)]
+        raise Mismatch(
+            f"Asked is {right}, of mean log-probability {means[0]:.2f}; you wrote {written}, {means[1]:.2f}."
+        )
 
 
 BEAM_SEARCH = Exercise(
@@ -1212,50 +1491,8 @@ BEAM_SEARCH = Exercise(
     reference=best_by_mean,
     cases=beam_cases,
     outputs={"written": "T"},
-    misconceptions=[
-        Misconception(
-            "greedy",
-            "This is greedy writing: one beginning is kept. Keep `width` of them.",
-            BEAM_SLIPS["greedy"],
-        ),
-        Misconception(
-            "probabilities added",
-            "You add up probabilities. Those of tokens in a row are *multiplied*; it is their logarithms that add.",
-            BEAM_SLIPS["probabilities added"],
-        ),
-        Misconception(
-            "lengths not evened out",
-            "You compare sums of logarithms of unequal length: every token makes the sum smaller, so the shortest text "
-            "tends to win. In the end divide each by its number of tokens.",
-            BEAM_SLIPS["lengths not evened out"],
-        ),
-        Misconception(
-            "END not counted",
-            "You divide by the number of tokens without END. END was chosen with a probability, too, and counts.",
-            BEAM_SLIPS["END not counted"],
-        ),
-        Misconception(
-            "finished texts grow",
-            "You go on writing behind END. A text that ends in END is finished: set it aside and extend the others.",
-            BEAM_SLIPS["finished texts grow"],
-        ),
-        Misconception(
-            "first one finished",
-            "You stop as soon as one text is finished. A better one may still be on its way.",
-            BEAM_SLIPS["first one finished"],
-        ),
-        Misconception(
-            "width for each",
-            "You keep `width` continuations of *each* beginning, so they multiply from step to step. `width` are kept "
-            "in all.",
-            BEAM_SLIPS["width for each"],
-        ),
-        Misconception(
-            "END written",
-            "END is in your list. It is the sign to stop and no phoneme.",
-            BEAM_SLIPS["END written"],
-        ),
-    ],
+    properties=[Property("the best text of the beam", _test_best)],
+    misconceptions=[Misconception(name, says, slip) for name, (slip, says) in BEAM_SLIPS.items()],
     own=["attnfuse.transformer.beam"],
     reread="section 7",
     hint="A list of pairs (tokens, total). Each round: extend every beginning by every token (total + log p), sort, keep "

@@ -186,15 +186,6 @@ def step_by_concatenation(x, past, query_matrix, key_matrix, value_matrix):
     return context, (keys, values)
 
 
-def step_that_keeps_inputs(x, past, query_matrix, key_matrix, value_matrix):
-    """Keeps x itself and projects it anew: slower, and right."""
-    everything = x if past is None else np.concatenate([past[0], x], axis=1)
-    keys, values = everything @ key_matrix, everything @ value_matrix
-    scores = (x @ query_matrix) @ keys.swapaxes(1, 2) / np.sqrt(keys.shape[-1])
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True) @ values, [everything, None]
-
-
 def step_with_lists(x, past, query_matrix, key_matrix, value_matrix):
     past = [*(past or []), (x @ key_matrix, x @ value_matrix)]
     keys, values = (np.concatenate(both, axis=1) for both in zip(*past, strict=True))
@@ -278,6 +269,6 @@ ALTERNATIVES = {
         _layer(_by_the_parts_of_attention),
     ],
     "smoothing": [["B", "A", False]],
-    "cached_step": [step_by_concatenation, step_that_keeps_inputs, step_with_lists, step_with_dict],
+    "cached_step": [step_by_concatenation, step_with_lists, step_with_dict],
     "beam_search": [beam_by_sorting, beam_by_products, beam_with_heap],
 }

@@ -39,13 +39,15 @@ def distance_by_recursion(said, right):
     return rest(0, 0)
 
 
-def _table(replacement=1, insertion=1, deletion=1, border=True, equal=0, swaps=False):
+def _table(replacement=1, insertion=1, deletion=1, border="both", equal=0, swaps=False):
     """A table of distances with a slip."""
 
     def wrong(said, right):
         D = np.zeros((len(said) + 1, len(right) + 1))
-        if border:
-            D[:, 0], D[0] = np.arange(len(said) + 1), np.arange(len(right) + 1)
+        if border in ("both", "column"):
+            D[:, 0] = np.arange(len(said) + 1)
+        if border in ("both", "row"):
+            D[0] = np.arange(len(right) + 1)
         for i in range(1, len(said) + 1):
             for j in range(1, len(right) + 1):
                 same = said[i - 1] == right[j - 1]
@@ -104,11 +106,40 @@ def _from_the_left(said, right):
     return edits + len(said) - i + len(right) - j
 
 
+def _one_list(said, right):
+    """Every row of the table is the same list."""
+    D = [[0] * (len(right) + 1)] * (len(said) + 1)
+    for i in range(len(said) + 1):
+        D[i][0] = i
+    for j in range(len(right) + 1):
+        D[0][j] = j
+    for i in range(1, len(said) + 1):
+        for j in range(1, len(right) + 1):
+            diagonal = D[i - 1][j - 1] + (said[i - 1] != right[j - 1])
+            D[i][j] = min(D[i - 1][j] + 1, D[i][j - 1] + 1, diagonal)
+    return D[-1][-1]
+
+
+def _index_too_far(said, right):
+    """Row i is taken for phoneme i, so the last one does not exist."""
+    if said and right:
+        return said[len(said)] != right[len(right)]
+    return max(len(said), len(right))
+
+
 DISTANCE_SLIPS = {
     "position by position": _position_by_position,
     "no replacement": _table(replacement=2),
     "order ignored": _without_order,
-    "border of zeros": _table(border=False),
+    "border of zeros": _table(border="neither"),
+    "row of zeros": _table(border="column"),
+    "column of zeros": _table(border="row"),
+    "one list for all rows": _one_list,
+    "equal and different exchanged": _table(equal=1, replacement=0),
+    "the shorter one only": lambda said, right: sum(
+        a != b for a, b in zip(said, right, strict=False)
+    ),
+    "index one too far": _index_too_far,
     "last phoneme forgotten": _forgets_the_last,
     "no way to insert": _table(insertion=99),
     "no way to delete": _table(deletion=99),
@@ -141,8 +172,14 @@ def _misheard(rng, right, edits):
 def _told_apart(cases, rules) -> bool:
     """No two rules answer alike on all cases."""
 
+    def answer(rule, case):
+        try:
+            return str(rule(**case.inputs))
+        except IndexError:
+            return "IndexError"
+
     def answers(rule):
-        return tuple(str(rule(**case.inputs)) for case in cases)
+        return tuple(answer(rule, case) for case in cases)
 
     return len({answers(rule) for rule in rules}) == len(rules)
 
@@ -237,6 +274,39 @@ EDIT_DISTANCE = Exercise(
             "The first row and the first column of your table are 0. From j phonemes to none it takes j deletions: "
             "they hold 0, 1, 2, …",
             DISTANCE_SLIPS["border of zeros"],
+        ),
+        Misconception(
+            "row of zeros",
+            "The first row of your table is 0, the first column is not. Both count up: 0, 1, 2, …",
+            DISTANCE_SLIPS["row of zeros"],
+        ),
+        Misconception(
+            "column of zeros",
+            "The first column of your table is 0 (each new row begins with 0), the first row is not. Both count up: 0, "
+            "1, 2, …",
+            DISTANCE_SLIPS["column of zeros"],
+        ),
+        Misconception(
+            "one list for all rows",
+            "All rows of your table are one and the same list: `[[0] * n] * m` repeats a *reference*. Make each row "
+            "anew: `[[0] * n for _ in range(m)]`.",
+            DISTANCE_SLIPS["one list for all rows"],
+        ),
+        Misconception(
+            "equal and different exchanged",
+            "You add 1 on the diagonal where the two phonemes are *equal*, and 0 where they differ.",
+            DISTANCE_SLIPS["equal and different exchanged"],
+        ),
+        Misconception(
+            "the shorter one only",
+            "You compare position by position, and `zip` stops at the shorter one. What is left over counts, and one "
+            "phoneme too many in front is one edit only.",
+            DISTANCE_SLIPS["the shorter one only"],
+        ),
+        Misconception(
+            "index one too far",
+            'An index is too large. If row i is "after i phonemes", its last phoneme is `said[i - 1]`.',
+            DISTANCE_SLIPS["index one too far"],
         ),
         Misconception(
             "last phoneme forgotten",

@@ -556,9 +556,9 @@ claim("and changes the phoneme error by less than .015", abs(gain) < 0.015)
 # %% [markdown]
 # ## What to remember
 #
-# - Errors of sequences are counted in edits, to the nearest accepted answer, over all phonemes at once; padding does not count.
-# - Words come in families, and a random split lets relatives leak into the test: report a split by stem beside it. Attention alone did not beat GRUs in equal time.
-# - A layer is x + part(norm(x)); positions come before everything else. Warm-up keeps the first steps short, smoothing punishes being too sure.
+# - Errors are counted in edits to the nearest accepted answer, over all phonemes at once, without padding.
+# - A random split lets relatives leak into the test: report a split by stem beside it. Attention alone did not beat GRUs in equal time.
+# - A layer is x + part(norm(x)); positions come before everything else. Warm-up keeps the first steps short, smoothing punishes being too sure; here neither was worth more than luck (`tools/long_run_07.py`).
 # - Cached equals uncached: in causal attention old keys and values never change.
 #
 # | | |

@@ -334,7 +334,7 @@ claim("and it stays well above 0", min(smooth.values()) > 0.5)
 # %% [markdown]
 # The smoothed loss is lowest where the model gives exactly what is asked, and stays well above 0.
 #
-# Now train: seven passes over 25,600 words. Its rival is lesson 06's model with attention, two GRUs, given about as many seconds, and the learning rate and batch size that suited *it* best among those tried on the 1,000 validation words.
+# Now train: seven passes over 25,600 words. Its rival is lesson 06's model with attention, two GRUs, given no more seconds, and the learning rate and batch size that suited *it* best among those tried on the 1,000 validation words.
 #
 # **Write down a guess before you run the next cell** (about 80 seconds): of 100 phonemes in words they never saw, how many will each get wrong?
 
@@ -401,7 +401,7 @@ alt = "Phoneme error of both models together. Words that have a family err less 
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# The Transformer does not win: at about equal time, on words this short, two GRUs with attention are as good or a little better.
+# The Transformer does not win: on words this short, two GRUs with attention are as good or a little better, in no more seconds.
 #
 # The picture, left: the random test looks easier than the task is, because relatives were in training. Right: words without relatives, as hard in both. But most of the distance between left and right is no leak: words that come in families are easier even if the whole family is new.
 #

@@ -91,12 +91,13 @@ with warnings.catch_warnings():  # `input_shape` is an old name for `shape`
 # %% [markdown]
 # `Attention` wants a list, query and value. A colleague gives it the map twice, `Attention()([x, x])`, averages over all places, and adds the missing **head**: `Dense(10, softmax)`. A *map* is what a convolution returns: `(B, h, w, C)`, h rows and w columns of *places* with C channels each.
 #
-# Now it runs, and even learns. Something is still wrong with it.
+# Now it runs, and even learns. Something is still wrong with it. (Written out, as not every version of Keras takes maps.)
 
 
 # %%
-def colleague(maps):
-    return keras.layers.Attention()([maps, maps])
+def colleague(maps):  # what Attention()([maps, maps]) computes in Keras 3.15; 3.13 refuses maps
+    weights = ops.softmax(ops.matmul(maps, ops.transpose(maps, (0, 1, 3, 2))), axis=-1)
+    return ops.matmul(weights, maps)
 
 
 maps = np.zeros((1, 4, 4, 64), "float32")

@@ -135,6 +135,15 @@ def test_attend_over_picture_equals_loops_and_keras():
         np.testing.assert_allclose(got, mixed.reshape(maps.shape), atol=1e-5)
 
 
+def test_attention_given_maps_attends_within_each_row():
+    """What lesson 08 says of the locked Keras, and writes out for versions that refuse maps."""
+    maps = np.random.default_rng(3).normal(size=(2, 3, 4, 5)).astype("float32")
+    rows = maps.reshape(6, 4, 5)
+    expected = np.asarray(keras.layers.Attention()([rows, rows])).reshape(maps.shape)
+    got = np.asarray(keras.layers.Attention()([maps, maps]))
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("policy", ["float32", "float16", "mixed_float16"])
 def test_a_masked_place_counts_as_deleted_and_no_place_as_zero(policy):
     layer = vision.QueryPooling(4, dtype=policy)

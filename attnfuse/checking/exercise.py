@@ -301,7 +301,7 @@ class Attempt:
         """Call the answer; turn whatever goes wrong into a failure."""
         exercise = self.exercise
         if exercise.value:
-            return self.candidate
+            return _truths_as_numbers(self.candidate)
         if exercise.run is None:
             self._bind(inputs)
         call = exercise.run or (lambda candidate, **given: candidate(**given))
@@ -444,13 +444,22 @@ class Attempt:
     def _compare_value(self):
         exercise = self.exercise
         want, got = to_output(exercise.reference()), to_output(self.candidate)
-        if not same(want, got, exercise.rtol, exercise.atol):
+        numbers = _truths_as_numbers(want), _truths_as_numbers(got)
+        if not same(*numbers, exercise.rtol, exercise.atol):
             text = (
                 "That is not what happens. Think it through again, then let the next cells show it."
             )
             if _kind(want) != _kind(got):
                 text = f"The answer is {_kind(want)}; yours is {_kind(got)}."
             raise _Failure(text, got=got, checked="value")
+
+
+def _truths_as_numbers(x):
+    """A value in which True is 1 and False is 0, so that either may be written."""
+    if isinstance(x, list | tuple):
+        return [_truths_as_numbers(part) for part in x]
+    x = to_output(x)
+    return x.astype(int) if isinstance(x, np.ndarray) and x.dtype.kind == "b" else x
 
 
 def _kind(x) -> str:

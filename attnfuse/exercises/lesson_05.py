@@ -758,11 +758,6 @@ FORGETS_QUERY = Exercise(
             (False, True, False, False),
         ),
         Misconception(
-            "numbers",
-            "Write it with True and False, not with numbers.",
-            (1, 1, 0, 1),
-        ),
-        Misconception(
             "relu forgets",
             "Third and fourth exchanged? Without bending, v·(Wq + Uk) = v·Wq + v·Uk, and softmax cancels the first part. "
             "relu does not separate so.",

@@ -681,11 +681,6 @@ SHUFFLED_SOURCE = Exercise(
             (False, True, False, True),
         ),
         Misconception(
-            "numbers for truth values",
-            "Asked are four truth values: write True and False instead of 1 and 0.",
-            (0, 0, 1, 1),
-        ),
-        Misconception(
             "the other way round",
             "You answered which models stay the same. Asked was where the context *changes*.",
             (True, True, False, False),

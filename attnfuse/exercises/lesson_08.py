@@ -513,11 +513,6 @@ SHUFFLED_PLACES = Exercise(
             (True, True, False, False, True, False),
         ),
         Misconception(
-            "1 and 0",
-            "All six are right, but written as numbers. Write True and False instead of 1 and 0.",
-            (0, 1, 0, 0, 1, 0),
-        ),
-        Misconception(
             "everything changes",
             "A mean is the same in any order, and so is a weighted sum whose weights depend on contents alone.",
             (True, True, True, True, True, True),

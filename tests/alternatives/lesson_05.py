@@ -326,7 +326,11 @@ ALTERNATIVES = {
         _additive(_additive_einsum, _config_updated),
         _additive(_additive_row_by_row),
     ],
-    "forgets_query": [[True, True, False, True], np.array([True, True, False, True])],
+    "forgets_query": [
+        [True, True, False, True],
+        np.array([True, True, False, True]),
+        (1, 1, 0, 1),
+    ],
     "multi_head_layer": [
         _heads(_heads_with_course_softmax),
         _heads(_heads_with_einsum),

@@ -183,6 +183,10 @@ ALTERNATIVES = {
         _layer(_word_by_word),
         _layer(_with_matmul_and_bias),
     ],
-    "shuffled_source": [[False, False, True, True], np.array([False, False, True, True])],
+    "shuffled_source": [
+        [False, False, True, True],
+        np.array([False, False, True, True]),
+        (0, 0, 1, 1),
+    ],
     "greedy_decode": [greedy_forever, greedy_as_array, greedy_recursive],
 }

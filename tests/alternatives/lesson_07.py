@@ -268,7 +268,7 @@ ALTERNATIVES = {
         _layer(_with_masks_of_its_own),
         _layer(_by_the_parts_of_attention),
     ],
-    "smoothing": [["B", "A", False]],
+    "smoothing": [["B", "A", False], ("B", "A", 0)],
     "cached_step": [step_by_concatenation, step_with_lists, step_with_dict],
     "beam_search": [beam_by_sorting, beam_by_products, beam_with_heap],
 }

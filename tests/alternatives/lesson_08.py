@@ -190,6 +190,7 @@ ALTERNATIVES = {
     "shuffled_places": [
         [False, True, False, False, True, False],
         np.array([False, True, False, False, True, False]),
+        (0, 1, 0, 0, 1, 0),
     ],
     "pointing_by_chance": [4 / 36, 0.111, np.float32(1 / 9), 64 / 576],
     "points_at_digit": [pointing_by_comparing, pointing_on_the_map, pointing_with_a_mask],

@@ -20,11 +20,21 @@ def softmax(scores: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     Returns:
         weights, `(..., T, S)`. A row without an allowed key is all zeros.
 
+    Raises:
+        ValueError: if there are no keys, or the mask does not fit.
+
     Source: Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network
     Outputs"; each row is shifted by its own maximum so that no exponential overflows.
     """
     scores = np.asarray(scores)
-    allowed = np.ones(scores.shape, bool) if mask is None else np.broadcast_to(mask, scores.shape)
+    if scores.shape[-1:] == (0,):
+        raise ValueError("scores has no keys (axis -1 is empty): there is nothing to attend to")
+    try:
+        allowed = np.broadcast_to(True if mask is None else mask, scores.shape)
+    except ValueError:
+        raise ValueError(
+            f"mask has shape {np.shape(mask)}, which does not broadcast to scores {scores.shape}"
+        ) from None
     top = scores.max(axis=-1, keepdims=True, where=allowed, initial=-np.inf)
     shifted = np.where(allowed, scores - np.where(np.isfinite(top), top, 0), -np.inf)
     powers = np.exp(shifted)

@@ -64,7 +64,7 @@ def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
         any allowed key) the slope is 0.
 
     Raises:
-        ValueError: if the two shapes differ.
+        ValueError: if the two shapes differ, or there are no keys.
 
     Source: Bridle 1990, "Training Stochastic Model Recognition Algorithms as Networks can Lead to
     Maximum Mutual Information Estimation of Parameters".
@@ -72,6 +72,8 @@ def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
     weights, d_weights = np.asarray(weights), np.asarray(d_weights)
     if weights.shape != d_weights.shape:
         raise ValueError(f"weights has shape {weights.shape}, d_weights {d_weights.shape}")
+    if weights.shape[-1:] == (0,):
+        raise ValueError("weights has no keys (axis -1 is empty)")
     mean = (weights * d_weights).sum(axis=-1, keepdims=True)
     return weights * (d_weights - mean)
 
@@ -136,7 +138,7 @@ def log_loss(share: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
         A share below 1e-12 (6e-5 in float16) counts as that, so that nothing is infinite.
 
     Raises:
-        ValueError: if there is not one label for each row.
+        ValueError: if there is not one label for each row, no row at all, or no such class.
 
     Source: Good 1952, "Rational Decisions" (the logarithmic score).
     """
@@ -146,6 +148,10 @@ def log_loss(share: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
         raise ValueError(
             f"labels has shape {labels.shape}, share has {share.shape[0]} rows (axis 0)"
         )
+    if not len(labels):
+        raise ValueError("share has no rows (axis 0 is empty): nothing has a mean loss")
+    if labels.min() < 0 or labels.max() >= share.shape[1]:
+        raise ValueError(f"labels must lie between 0 and {share.shape[1] - 1}")
     rows = np.arange(len(labels))
     smallest = max(1e-12, float(np.finfo(share.dtype).tiny))
     right = np.maximum(share[rows, labels], np.asarray(smallest, share.dtype))

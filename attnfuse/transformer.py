@@ -145,7 +145,8 @@ class Transformer(keras.Model):
         positions: False leaves positions out.
         longest: the most positions, of source or target.
 
-    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, tokens)`.
+    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, tokens)`. Raises
+    `ValueError` if either is empty, has more positions than `longest`, or the batches differ.
     """
 
     def __init__(
@@ -176,10 +177,14 @@ class Transformer(keras.Model):
 
     def embed(self, layer, tokens, first: int = 0):
         """Tokens `(B, T)` → `(B, T, D)`: their vectors times √D, plus a row for each place."""
+        if len(tokens.shape) != 2:
+            raise ValueError(f"tokens must be (B, T), got shape {tuple(tokens.shape)}")
         x = layer(tokens) * self.width**0.5
         if not self.positions:
             return x
         T = tokens.shape[1]
+        if first + T > len(self.places):
+            raise ValueError(f"{first + T} positions (axis 1), at most {len(self.places)}")
         return x + ops.cast(self.places[first : first + T], x.dtype)
 
     def encode(self, source, training=None) -> Memory:
@@ -245,12 +250,21 @@ def learning_rate(step, steps: int, peak: float, warm_up: int):
     Returns:
         the rate at each step; never 0.
 
+    Raises:
+        ValueError: if the warm-up is longer than the training.
+
     Sources: Vaswani et al. 2017, section 5.3 (warm-up, there with another fall); Loshchilov and Hutter
     2017, "SGDR: Stochastic Gradient Descent with Warm Restarts" (cosine).
     """
+    _must_end(steps, warm_up)
     step = np.asarray(step) + 1.0
     up = peak * step / max(warm_up, 1)
     return np.where(step <= warm_up, up, peak * (0.5 + 0.5 * np.cos(_turn(step, steps, warm_up))))
+
+
+def _must_end(steps, warm_up):
+    if not 0 <= warm_up <= steps:
+        raise ValueError(f"a warm-up of {warm_up} steps does not fit into {steps}")
 
 
 def _turn(step, steps, warm_up):
@@ -262,6 +276,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate` for a Keras optimizer."""
 
     def __init__(self, steps: int, peak: float, warm_up: int):
+        _must_end(steps, warm_up)
         self.steps, self.peak, self.warm_up = steps, peak, warm_up
 
     def __call__(self, step):
@@ -286,9 +301,17 @@ def smoothed(target: np.ndarray, classes: int, epsilon: float) -> np.ndarray:
     Returns:
         float `(B, T, classes)`, each row sums to 1.
 
+    Raises:
+        ValueError: if epsilon is not a share, or a target no class.
+
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
     """
-    return (1 - epsilon) * np.eye(classes)[np.asarray(target)] + epsilon / classes
+    target = np.asarray(target)
+    if not 0 <= epsilon <= 1:
+        raise ValueError(f"epsilon must lie between 0 and 1, got {epsilon}")
+    if target.size and not 0 <= target.min() <= target.max() < classes:
+        raise ValueError(f"targets must lie between 0 and {classes - 1}")
+    return (1 - epsilon) * np.eye(classes)[target] + epsilon / classes
 
 
 class SmoothedLoss(keras.losses.Loss):
@@ -350,6 +373,7 @@ def fit(
         optimizer=keras.optimizers.Adam(rate, beta_2=0.98),
         loss=SmoothedLoss(smoothing),
         jit_compile=jit,
+        steps_per_execution=10,  # fewer returns to Python; the result is the same
     )
     inputs = [source, shift_targets(target)]
     return training.fit(model, inputs, target, epochs=epochs, batch_size=batch_size, name=name)
@@ -401,9 +425,14 @@ def beam(
     Returns:
         `(written, log_probability)`: int `(B, longest)` and float `(B,)`, before the division.
 
+    Raises:
+        ValueError: if `width` is less than 1.
+
     Source: Wu et al. 2016, "Google's Neural Machine Translation System", section 7 (there with another
     length normalisation).
     """
+    if width < 1:
+        raise ValueError(f"width must be at least 1, got {width}")
     B = len(source)
     written = np.zeros((B, width, longest + 1), np.int32)
     written[..., 0] = START

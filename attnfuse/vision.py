@@ -41,10 +41,10 @@ def to_sequence(maps):
     """A map `(B, h, w, C)` → places in a row `(B, h·w, C)`, row by row.
 
     Raises:
-        ValueError: if `maps` does not have four axes.
+        ValueError: if `maps` does not have four axes, or holds no place.
     """
-    if len(maps.shape) != 4:
-        raise ValueError(f"maps must be (B, h, w, C), got shape {tuple(maps.shape)}")
+    if len(maps.shape) != 4 or 0 in maps.shape[1:3]:
+        raise ValueError(f"maps must be (B, h, w, C) with places, got shape {tuple(maps.shape)}")
     _, h, w, C = maps.shape
     return ops.reshape(maps, (-1, h * w, C))
 
@@ -483,7 +483,15 @@ def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
 
     Returns:
         bool `(B,)`: the middle of the place's patch is in the box.
+
+    Raises:
+        ValueError: if there is not one box for each map, or the places do not fill their rows.
     """
+    B, S = np.shape(weights)
+    if S == 0 or S % columns:
+        raise ValueError(f"{S} places (axis 1) do not fill rows of {columns}")
+    if np.shape(boxes) != (B, 4):
+        raise ValueError(f"boxes must be ({B}, 4), one for each map; got {np.shape(boxes)}")
     row, column = np.divmod(np.argmax(weights, axis=1), columns)
     y, x = (row + 0.5) * stride, (column + 0.5) * stride
     top, left, bottom, right = np.transpose(boxes)
@@ -503,8 +511,15 @@ def occlusion_map(predict: Callable, images: np.ndarray, patch: int = STRIDE, st
     Returns:
         float `(B, S)`, S = (side / stride)²: probability before minus after, row by row.
 
+    Raises:
+        ValueError: if the images are not square, or their side is no multiple of `stride`.
+
     Source: Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[1] % stride:
+        raise ValueError(
+            f"images must be (B, side, side, 1), side a multiple of {stride}; got {images.shape}"
+        )
     before = np.asarray(predict(images))
     rows = np.arange(len(images))
     favourite = before.argmax(axis=1)

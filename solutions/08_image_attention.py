@@ -91,7 +91,7 @@ with warnings.catch_warnings():  # `input_shape` is an old name for `shape`
 # %% [markdown]
 # `Attention` wants a list, query and value. A colleague gives it the map twice, `Attention()([x, x])`, averages over all places, and adds the missing **head**: `Dense(10, softmax)`. A *map* is what a convolution returns: `(B, h, w, C)`, h rows and w columns of *places* with C channels each.
 #
-# Now it runs, and even learns. Something is still wrong with it. (Written out, as not every version of Keras takes maps.)
+# Now it runs, and even learns. Something is still wrong with it. (Below, the layer is written out: not every version of Keras takes maps.)
 
 
 # %%
@@ -117,7 +117,7 @@ print("which places notice the change?\n", np.where(moved > 0, "yes", "-"))
 #
 # <details><summary>Hint</summary>
 #
-# Lesson 05: over which axis does the layer attend? Print the shape of its weights with `return_attention_scores=True`.
+# Lesson 05: over which axis does the layer attend? The places of a picture must all stand on that one axis.
 #
 # </details>
 

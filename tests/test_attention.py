@@ -90,6 +90,10 @@ def test_shapes_that_do_not_fit_name_the_axis():
         attention.scaled_dot_product_attention(np.ones((2, 3)), np.ones((0, 3)), np.ones((0, 1)))
     with pytest.raises(ValueError, match="between 0 and 3"):
         attention.padding_mask([4], 3)
+    with pytest.raises(ValueError, match="no keys"):
+        attention.softmax(np.ones((2, 0)))
+    with pytest.raises(ValueError, match=r"mask has shape \(2, 3\).*\(2, 4\)"):
+        attention.softmax(np.ones((2, 4)), np.ones((2, 3), bool))
 
 
 def test_pooling_one_number_for_each_key():

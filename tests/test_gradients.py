@@ -78,6 +78,8 @@ def test_softmax_gradient_is_the_jacobian_of_softmax():
 def test_softmax_gradient_refuses_other_shapes():
     with pytest.raises(ValueError, match=r"\(3, 4\), d_weights \(4, 3\)"):
         softmax_gradient(np.ones((3, 4)), np.ones((4, 3)))
+    with pytest.raises(ValueError, match="no keys"):
+        softmax_gradient(np.ones((3, 0)), np.ones((3, 0)))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -164,3 +166,7 @@ def test_log_loss_of_nothing_is_finite_and_keeps_the_dtype(dtype):
 def test_log_loss_needs_a_label_for_each_row():
     with pytest.raises(ValueError, match="axis 0"):
         log_loss(np.ones((2, 3)), np.array([1]))
+    with pytest.raises(ValueError, match="no rows"):
+        log_loss(np.ones((0, 3)), np.array([], int))
+    with pytest.raises(ValueError, match="between 0 and 2"):
+        log_loss(np.ones((2, 3)), np.array([1, 3]))

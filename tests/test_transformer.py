@@ -176,6 +176,38 @@ def test_only_positions_see_order():
         assert np.allclose(first, second, atol=1e-5) != positions
 
 
+def test_what_does_not_fit_is_refused():
+    model = transformer.Transformer(10, 12, width=8, heads=2, depth=1, longest=6)
+
+    def tokens(*shape):
+        return np.ones(shape, np.int32)
+
+    cases = {
+        "long source": ((tokens(2, 7), tokens(2, 3)), "7 positions"),
+        "long target": ((tokens(2, 3), tokens(2, 7)), "7 positions"),
+        "batches": ((tokens(2, 3), tokens(3, 3)), "batch"),
+        "empty source": ((tokens(2, 0), tokens(2, 3)), "empty"),
+        "empty target": ((tokens(2, 3), tokens(2, 0)), "empty"),
+        "one axis": ((tokens(3), tokens(3)), r"\(B, T\)"),
+    }
+    for inputs, text in cases.values():
+        with pytest.raises(ValueError, match=text):
+            model(list(inputs))
+    with pytest.raises(ValueError, match="7 positions"):
+        transformer.greedy(model, tokens(2, 3), longest=9)
+    with pytest.raises(ValueError, match="at least 1"):
+        transformer.beam(model, tokens(2, 3), width=0)
+    with pytest.raises(ValueError, match="equal heads"):
+        transformer.Transformer(10, 12, width=8, heads=3)
+    with pytest.raises(ValueError, match="epsilon"):
+        transformer.smoothed(tokens(3), 4, 1.5)
+    with pytest.raises(ValueError, match="between 0 and 3"):
+        transformer.smoothed(tokens(3) * 4, 4, 0.1)
+    for rate in (transformer.WarmUp, lambda *options: transformer.learning_rate(0, *options)):
+        with pytest.raises(ValueError, match="does not fit"):
+            rate(10, 1e-3, 20)
+
+
 # -- writing ----------------------------------------------------------------------------------------
 
 

@@ -182,6 +182,14 @@ def test_layers_refuse_other_shapes(make, shape):
 def test_refusals():
     with pytest.raises(ValueError, match="maps must be"):
         vision.to_sequence(np.zeros((2, 3, 4)))
+    with pytest.raises(ValueError, match="maps must be"):
+        vision.attend_over_picture(np.zeros((2, 0, 3, 4), "float32"))
+    with pytest.raises(ValueError, match="5 places"):
+        vision.points_at(np.ones((2, 5)), np.zeros((2, 4)), columns=2, stride=4)
+    with pytest.raises(ValueError, match="boxes must be"):
+        vision.points_at(np.ones((2, 6)), np.zeros((3, 4)), columns=2, stride=4)
+    with pytest.raises(ValueError, match="multiple of 4"):
+        vision.occlusion_map(lambda x: np.ones((len(x), 2)), np.zeros((2, 10, 10, 1)))
     with pytest.raises(ValueError, match="kind must be"):
         vision.SceneModel("median")
     with pytest.raises(ValueError, match="images must be"):

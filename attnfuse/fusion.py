@@ -15,7 +15,7 @@ from attnfuse.checking.own import course_version
 from attnfuse.data import digit_pairs
 from attnfuse.data.emoji import UNKNOWN
 from attnfuse.settings import quiet
-from attnfuse.training import show_line
+from attnfuse.training import build_optimizer, show_line
 
 with quiet():
     import keras
@@ -308,6 +308,7 @@ def fit(model, x, y, epochs: int, seed: int, rate: float = 5e-3, batch_size: int
         jit_compile=False,
         run_eagerly=settings.quick(),  # for a step or two a compiled graph does not pay
     )
+    build_optimizer(model)
     rng = np.random.default_rng(seed)
     for _ in range(epochs):
         order = rng.permutation(len(y))[: steps * batch_size]

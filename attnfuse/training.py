@@ -58,6 +58,12 @@ class Progress(keras.callbacks.Callback):
             print()
 
 
+def build_optimizer(model) -> None:
+    """Make a compiled model's optimizer variables now: made in its first step, they cost a second tracing."""
+    if model.built and not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
+
+
 def fit(model, x, y, *, epochs: int, name: str = "training", **options) -> dict[str, list[float]]:
     """`model.fit` with one line of progress instead of Keras's own output.
 
@@ -78,6 +84,7 @@ def fit(model, x, y, *, epochs: int, name: str = "training", **options) -> dict[
         on_epoch_end=lambda epoch, logs: seconds.append(progress.seconds)
     )
     callbacks = [progress, clock, *options.pop("callbacks", [])]
+    build_optimizer(model)
     history = model.fit(
         x, y, epochs=settings.epochs(epochs), verbose=0, callbacks=callbacks, **options
     )

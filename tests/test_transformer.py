@@ -313,6 +313,18 @@ def test_training_lowers_the_loss(monkeypatch, capsys):
     assert losses[2] < losses[0] - 0.1
 
 
+def test_a_step_is_traced_once(monkeypatch):
+    monkeypatch.setenv("ATTNFUSE_QUICK", "1")
+    words = spelling.words(sorted(spelling.dictionary())[:128])
+    model, calls = small(), []
+    call = model.call
+    monkeypatch.setattr(
+        model, "call", lambda *args, **options: (calls.append(1), call(*args, **options))[1]
+    )
+    transformer.fit(model, words, epochs=1, batch_size=64)
+    assert len(calls) == 1
+
+
 def test_delegating_to_the_course_is_refused():
     class Decoder(keras.layers.Layer):
         def __init__(self, names, width, heads, hidden):

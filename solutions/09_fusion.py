@@ -6,7 +6,7 @@
 #     you_will: [show that concatenation followed by one dense layer is a sum and models no interaction, write low-rank bilinear fusion in Keras, "compare ten fusions fairly: near-twins apart, equal sizes, several seeds, paired intervals"]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product]
 #     minutes: 60
-#     seconds: 105
+#     seconds: 90
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

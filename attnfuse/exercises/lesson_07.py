@@ -412,16 +412,13 @@ def _error(
             said = tuple(_name(t) for t in row) if whole else _spoken(row)
             accepted = accepted[:1] if first else accepted
             distances = [_by_rows(said, right) for right in accepted]
-            order = list(range(len(accepted)))
-            if ties == "last":
-                order.reverse()
-            elif ties == "shortest":
-                order.sort(key=lambda i, accepted=accepted: len(accepted[i]))
-            elif ties == "rate":
-                distances = [d / len(r) for d, r in zip(distances, accepted, strict=True)]
-            nearest = min(order, key=distances.__getitem__)
-            if ties == "rate":
-                distances = [d * len(r) for d, r in zip(distances, accepted, strict=True)]
+            ranks = {  # the first of the lowest is taken
+                "first": distances,
+                "last": [(d, -i) for i, d in enumerate(distances)],
+                "shortest": [(d, len(r)) for d, r in zip(distances, accepted, strict=True)],
+                "rate": [d / len(r) for d, r in zip(distances, accepted, strict=True)],
+            }[ties]
+            nearest = ranks.index(min(ranks))
             edits.append(sum(distances) if all_accepted else distances[nearest])
             lengths = {
                 "right": len(accepted[0 if length_of_first else nearest]),

@@ -287,6 +287,11 @@ def _test_order(attempt, case, rng):
         raise Mismatch("The places were put in another order, and the context changed.")
 
 
+def _returned(change):
+    """The right results, handed back in another form."""
+    return lambda places, **rest: change(*query_pooling_by_loops(places, **rest))
+
+
 QUERY_POOLING = Exercise(
     name="query_pooling",
     lesson=LESSON,
@@ -393,23 +398,17 @@ QUERY_POOLING = Exercise(
         Misconception(
             "context and weights swapped",
             "The two results have changed places: first the context, then the weights.",
-            lambda places, **rest: query_pooling_by_loops(places, **rest)[::-1],
+            _returned(lambda context, weights: (weights, context)),
         ),
         Misconception(
             "an axis left in the context",
             "The numbers are right; the context still has an axis of length 1. Drop it: (B, C).",
-            lambda places, **rest: (
-                query_pooling_by_loops(places, **rest)[0][:, None],
-                query_pooling_by_loops(places, **rest)[1],
-            ),
+            _returned(lambda context, weights: (context[:, None], weights)),
         ),
         Misconception(
             "an axis left in the weights",
             "The numbers are right; the weights still have an axis of length 1 at the end. Drop it: (B, S).",
-            lambda places, **rest: (
-                query_pooling_by_loops(places, **rest)[0],
-                query_pooling_by_loops(places, **rest)[1][..., None],
-            ),
+            _returned(lambda context, weights: (context, weights[..., None])),
         ),
         Misconception(
             "scaled by the root of units",
@@ -631,14 +630,13 @@ def points_cases(rng):
     ]
 
 
-def _hit(y, x, boxes, closed=False):
+def _hit(y, x, boxes, near=np.less_equal, far=np.less):
+    """Whether (y, x) lies in the box; `near` compares with top and left, `far` with bottom and right."""
     top, left, bottom, right = np.transpose(boxes)
-    if closed:
-        return (top <= y) & (y <= bottom) & (left <= x) & (x <= right)
-    return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+    return near(top, y) & far(y, bottom) & near(left, x) & far(x, right)
 
 
-def _pointing(middle=0.5, closed=False, swap=False, by_rows=False, scale=True):
+def _pointing(middle=0.5, swap=False, by_rows=False, scale=True, **edges):
     """Pointing with a slip."""
 
     def wrong(weights, boxes, columns, stride):
@@ -647,7 +645,7 @@ def _pointing(middle=0.5, closed=False, swap=False, by_rows=False, scale=True):
         if swap:
             row, column = column, row
         size = stride if scale else 1
-        return _hit((row + middle) * size, (column + middle) * size, boxes, closed)
+        return _hit((row + middle) * size, (column + middle) * size, boxes, **edges)
 
     return wrong
 
@@ -666,13 +664,6 @@ def _mass(weights, boxes, columns, stride):
     y, x = _middles(weights, columns, stride)
     inside = np.array([_hit(y, x, np.broadcast_to(box, (len(y), 4))) for box in boxes])
     return (weights * inside).sum(axis=1) > 0.5
-
-
-def _inside_strictly(weights, boxes, columns, stride):
-    row, column = np.divmod(weights.argmax(axis=1), columns)
-    y, x = (row + 0.5) * stride, (column + 0.5) * stride
-    top, left, bottom, right = boxes.T
-    return (top < y) & (y < bottom) & (left < x) & (x < right)
 
 
 def _overlapping(weights, boxes, columns, stride):
@@ -724,7 +715,7 @@ POINTS_AT_DIGIT = Exercise(
         Misconception(
             "no edge included",
             "The top and the left edge belong to the box: top ≤ y < bottom, left ≤ x < right.",
-            _inside_strictly,
+            _pointing(near=np.less),
         ),
         Misconception(
             "the patch touches the box",
@@ -760,7 +751,7 @@ POINTS_AT_DIGIT = Exercise(
         Misconception(
             "edges included",
             "The bottom and the right edge do not belong to the box: top ≤ y < bottom, left ≤ x < right.",
-            _pointing(closed=True),
+            _pointing(far=np.less_equal),
         ),
         Misconception(
             "places compared with pixels",
@@ -839,19 +830,10 @@ def occlusion_cases(rng):
     ]
 
 
-def _new_favourite(predict, image, patch):
-    before, h, w = predict(image[None])[0], image.shape[0] // patch, image.shape[1] // patch
-    drops = np.zeros((h, w))
-    for i, j in np.ndindex(h, w):
-        covered = image.copy()
-        covered[i * patch : (i + 1) * patch, j * patch : (j + 1) * patch] = 0
-        after = predict(covered[None])[0]
-        drops[i, j] = before[after.argmax()] - after.max()
-    return drops
-
-
-def _occlusion(sign=1, fill=0.0, restore=True, follow=False, minus=True, transposed=False):
-    """An occlusion map with a slip."""
+def _occlusion(
+    sign=1, fill=0.0, restore=True, follow=False, anew=False, minus=True, transposed=False
+):
+    """An occlusion map with a slip; a new favourite is taken after covering, or before and after (anew)."""
 
     def wrong(predict, image, patch):
         before = predict(image[None])[0]
@@ -863,7 +845,8 @@ def _occlusion(sign=1, fill=0.0, restore=True, follow=False, minus=True, transpo
                 covered = image.copy()
             covered[i * patch : (i + 1) * patch, j * patch : (j + 1) * patch] = fill
             after = predict(covered[None])[0]
-            drops[i, j] = before[best] * minus - (after.max() if follow else after[best])
+            first = after.argmax() if anew else best
+            drops[i, j] = before[first] * minus - after[after.argmax() if follow else first]
         return sign * (drops.T if transposed else drops)
 
     return wrong
@@ -906,7 +889,7 @@ OCCLUSION = Exercise(
         Misconception(
             "a favourite for each patch",
             "You choose a favourite anew for each covered picture. Stay with the favourite of the whole picture.",
-            _new_favourite,
+            _occlusion(anew=True),
         ),
         Misconception(
             "without sign",

@@ -18,13 +18,16 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jupytext
-import nbformat
 import yaml
 from traitlets.config import Config
 
 from attnfuse.checking.exercise import KINDS
 from attnfuse.exercises import EXERCISES, QUIZZES
+
+# jsonschema would load this and build 38 grammars, a third of `make check`, that no schema here uses.
+sys.modules.setdefault("rfc3987_syntax", None)
+import jupytext  # noqa: E402
+import nbformat  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 FRONT = {"title", "sentence", "you_will", "needs", "minutes", "seconds", "keras"}
@@ -271,8 +274,9 @@ def notebook(lesson: Lesson):
     cells = []
 
     def add(kind: str, source: str, id: str, metadata: dict | None = None):
-        make = nbformat.v4.new_markdown_cell if kind == "markdown" else nbformat.v4.new_code_cell
-        cells.append(make(source, id=id, metadata=metadata or {}))
+        cell = {"id": id, "cell_type": kind, "metadata": metadata or {}, "source": source}
+        code = {"execution_count": None, "outputs": []} if kind == "code" else {}
+        cells.append(nbformat.from_dict(cell | code))
 
     add("markdown", _title_cell(lesson), "title")
     add("code", _bootstrap_cell(), "bootstrap")
@@ -343,16 +347,11 @@ def nbgrader_config() -> Config:
     return config
 
 
-def release(solved):
-    """The learner's notebook: nbgrader's own preprocessors, questions unanswered, no outputs."""
+def assignment(source):
+    """The notebook that nbgrader's `generate_assignment` makes, by its own preprocessors."""
     from nbgrader import preprocessors as steps
 
-    result = copy.deepcopy(solved)
-    for cell in result.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-            if cell.id.startswith("quiz-"):
-                cell.source = re.sub(r', "\w"\)$', ", None)", cell.source)
+    result = copy.deepcopy(source)
     config = nbgrader_config()
     for step in (
         steps.LockCells,
@@ -365,7 +364,15 @@ def release(solved):
         steps.CheckCellMetadata,
     ):
         result, _ = step(config=config).preprocess(result, {})
+    return result
+
+
+def release(solved):
+    """The learner's notebook: an assignment, questions unanswered; try and check cells may raise."""
+    result = assignment(solved)
     for cell in result.cells:
+        if cell.id.startswith("quiz-") and cell.cell_type == "code":
+            cell.source = re.sub(r', "\w"\)$', ", None)", cell.source)
         if cell.id.endswith(("-try", "-check")):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
     return result
@@ -476,28 +483,22 @@ def complaints(nb) -> list[str]:
     ]
 
 
-def _without_outputs(nb):
-    nb = copy.deepcopy(nb)
-    for cell in nb.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return dump(nb)
-
-
 def solved_drift(lesson: Lesson, solved) -> str | None:
     """Why solutions/*.ipynb is not what the source gives, or None."""
     path = ROOT / "solutions" / f"{lesson.slug}.ipynb"
     if not path.exists():
         return "was never built"
-    stored = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    if _without_outputs(stored) != dump(solved):
+    stored = json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in stored["cells"] if cell["cell_type"] == "code"]
+    executed = all(cell["execution_count"] for cell in code)
+    outputs = any(cell["outputs"] for cell in code)
+    for cell in code:
+        cell["outputs"], cell["execution_count"] = [], None
+    if stored != json.loads(dump(solved)):
         return "has other cells than its source"
-    code = [cell for cell in stored.cells if cell.cell_type == "code"]
-    if any(cell.execution_count is None for cell in code):
+    if not executed:
         return "holds cells that were not executed"
-    if not any(cell.outputs for cell in code):
-        return "has no outputs"
-    return None
+    return None if outputs else "has no outputs"
 
 
 def with_stored_outputs(path: Path, solved):

@@ -9,9 +9,9 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {
-    "check": "attnfuse.checking.feedback",
-    "hint": "attnfuse.checking.feedback",
-    "quiz": "attnfuse.checking.feedback",
+    "check": "attnfuse.feedback",
+    "hint": "attnfuse.feedback",
+    "quiz": "attnfuse.feedback",
     "claim": "attnfuse.settings",
     "quiet": "attnfuse.settings",
 }

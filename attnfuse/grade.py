@@ -17,7 +17,7 @@ from queue import Empty
 
 from .released import code_cells, find_check, release_checks, released_lessons
 
-VERDICT = "__import__('attnfuse.checking').checking.verdict_json({name!r}, lambda: {candidate})"
+VERDICT = "__import__('attnfuse.feedback').feedback.verdict_json({name!r}, lambda: {candidate})"
 INTERRUPT_GRACE = 5.0  # seconds that an interrupted cell has to stop
 
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: the kill matrix's summary, kernels without pytest's variable."""
+"""Shared by all tests: the order, the kill matrix's summary."""
 
 import sys
 from pathlib import Path
@@ -6,28 +6,39 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-COLUMNS = ("lesson", "exercise", "seeds", "rejected", "recognised", "misconceptions", "accepted")
+
+def pytest_collection_modifyitems(items):
+    """Long tests first, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Print exercises × misconceptions: how many were rejected, recognised, accepted."""
-    rows = sorted(
-        dict(report.user_properties)["kill"]
-        for report in terminalreporter.getreports("passed")
-        if "kill" in dict(report.user_properties)
-    )
-    if not rows:
+    """Print exercises × slips, alone and in pairs: rejected, recognised; alternatives accepted."""
+    found: dict[str, dict] = {"kill": {}, "pairs": {}}
+    for report in terminalreporter.getreports("passed"):
+        for kind, row in report.user_properties:
+            if kind in found:
+                found[kind][tuple(row[:2])] = row[2:]
+    if not found["kill"]:
         return
     write = terminalreporter.write_line
-    write("\nkill matrix (each misconception and each alternative, over the seeds)")
-    write(f"{'lesson':<24} {'exercise':<26} seeds  rejected  recognised  alternatives accepted")
-    for lesson, name, seeds, rejected, recognised, wrong, accepted in rows:
-        write(
-            f"{lesson:<24} {name:<26} {seeds:>5}  {rejected:>3}/{wrong:<4}  {recognised:>4}/{wrong:<5}"
-            f"  {accepted:>3}/{accepted}"
-        )
-    total = [sum(row[i] for row in rows) for i in (3, 4, 5, 6)]
+    write("\nkill matrix: every slip alone is rejected and recognised, every alternative accepted;")
+    write("pairs of slips are rejected (unless they cancel): named as both, as the one that all")
+    write("candidates share, as a single slip that behaves alike, or by the symptom")
     write(
-        f"{len(rows)} exercises: {total[0]}/{total[2]} misconceptions rejected, "
-        f"{total[1]}/{total[2]} recognised, {total[3]}/{total[3]} alternatives accepted"
+        f"{'lesson':<24} {'exercise':<22} seeds slips altern.  pairs cancel  both   one single symptom"
+    )
+    total = [0] * 8
+    for (lesson, name), (seeds, wrong, right) in sorted(found["kill"].items()):
+        pairs, cancel, as_one, both, one = found["pairs"].get((lesson, name), [0] * 5)
+        row = wrong, right, pairs, cancel, both, one, as_one
+        row = (*row, pairs - cancel - both - one - as_one)
+        total = [x + y for x, y in zip(total, row, strict=True)]
+        write(f"{lesson:<24} {name:<22} {seeds:>5} " + _row(row))
+    write(f"{'':<24} {len(found['kill'])} exercises{'':>16} " + _row(total))
+
+
+def _row(numbers) -> str:
+    return " ".join(
+        f"{x:>{width}}" for x, width in zip(numbers, (5, 7, 6, 6, 5, 5, 6, 7), strict=True)
     )

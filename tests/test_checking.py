@@ -8,21 +8,11 @@ import warnings
 import numpy as np
 import pytest
 
-from attnfuse import attention
-from attnfuse.checking import (
-    Case,
-    CheckFailed,
-    Exercise,
-    Misconception,
-    check,
-    course_version,
-    feedback,
-    hint,
-    properties,
-    quiz,
-    verdict_json,
-)
+from attnfuse import attention, feedback
+from attnfuse.checking import Case, Exercise, Misconception, Mismatch, Property, Slip, properties
 from attnfuse.exercises import EXERCISES, QUIZZES
+from attnfuse.feedback import CheckFailed, check, hint, quiz, verdict_json
+from attnfuse.own import course_version
 
 
 def softmax_by_loops(scores):
@@ -260,7 +250,7 @@ def test_verdict_json_answers_for_missing_answers():
 
 def test_numpy_checks_answer_in_a_tenth_of_a_second():
     for exercise in EXERCISES.values():
-        if exercise.run or exercise.value:
+        if exercise.run or exercise.value or exercise.seen:
             continue
         exercise.judge(exercise.reference)
         seconds = []
@@ -269,6 +259,136 @@ def test_numpy_checks_answer_in_a_tenth_of_a_second():
             exercise.judge(exercise.reference)
             seconds.append(time.perf_counter() - start)
         assert min(seconds) < 0.1, f"{exercise.name}: {min(seconds):.3f} s"
+
+
+# Slips
+
+
+def kernel(query, key, *, near=lambda gap: gap**2, half=2.0, sign=-1, axis=1):
+    gaps = np.abs(query[:, None] - key[None])
+    powers = np.exp(sign * near(gaps) / half)
+    return powers / powers.sum(axis=axis, keepdims=True)
+
+
+def two_cases(rng):
+    return [
+        Case({"query": rng.normal(size=T), "key": rng.normal(size=S)}, f"{S} keys")
+        for T, S in ((1, 2), (3, 4))
+    ]
+
+
+def positive(attempt, case, rng):
+    if (attempt.result["weights"] < 0).any():
+        raise Mismatch("Negative.")
+
+
+KERNEL = Exercise(
+    name="kernel",
+    lesson="00_start_here",
+    title="Kernel",
+    kind="write",
+    minutes=1,
+    difficulty=1,
+    points=1,
+    reference=kernel,
+    cases=two_cases,
+    outputs={"weights": "T S"},
+    properties=[Property("positive", positive), properties.rows_sum_to_one()],
+    sketch=kernel,
+    slips=[
+        Slip("not squared", "The distance counts squared.", near=lambda gap: gap),
+        Slip("without the 2", "Divide by 2.", half=1.0),
+        Slip("doubled", "You halve twice.", half=4.0),
+        Slip("wrong sign", "Far keys get more.", sign=1),
+        Slip("over queries", "Over the keys.", axis=0),
+        Slip(
+            "root of the square", "The distance counts squared!", near=lambda gap: (gap**2) ** 0.5
+        ),
+    ],
+    misconceptions=[Misconception("even", "All equal.", lambda query, key: kernel(query, 0 * key))],
+    together={("without the 2", "wrong sign"): "Both at once."},
+    reread="section 1",
+    hint="think",
+)
+
+
+def found(**change):
+    verdict = KERNEL.judge(lambda query, key: kernel(query, key, **change), seed=5)
+    return verdict.misconception, verdict.message.splitlines()
+
+
+def test_a_slip_is_recognised_alone():
+    name, lines = found(sign=1)
+    assert name == "wrong sign"
+    assert lines[1] == "Far keys get more."
+    assert "✓" not in "".join(lines)
+
+
+def test_two_slips_are_recognised_together_with_both_sentences():
+    name, lines = found(sign=1, axis=0)
+    assert name == "wrong sign + over queries"
+    assert lines[1:3] == ["Far keys get more.", "Over the keys."]
+
+
+def test_a_pair_may_have_a_sentence_of_its_own():
+    name, lines = found(sign=1, half=1.0)
+    assert name == "without the 2 + wrong sign"
+    assert lines[1] == "Both at once."
+    assert "Divide by 2." not in lines
+
+
+def test_candidates_that_behave_alike_say_only_what_they_share():
+    assert found(near=np.abs)[0] is None  # two slips, two sentences, one behaviour
+    name, lines = found(near=np.abs, sign=1)
+    assert name == "wrong sign"
+    assert lines[1] == "Far keys get more."
+    assert lines[2].startswith("That is not all")
+    assert not any("squared" in line for line in lines)
+
+
+def test_a_whole_misconception_stands_beside_the_slips():
+    verdict = KERNEL.judge(lambda query, key: np.full((len(query), len(key)), 1 / len(key)))
+    assert verdict.misconception == "even"
+
+
+def test_without_a_slip_the_mechanisms_are_told():
+    def odd(query, key):
+        return np.sqrt(kernel(query, key)) if len(query) > 1 else kernel(query, key)
+
+    verdict = KERNEL.judge(odd, seed=5)
+    assert verdict.misconception is None
+    lines = verdict.message.splitlines()
+    assert lines[1] == "shape ✓ · positive ✓ · rows sum to 1 ✗"
+    assert "On this case (4 keys):" in lines
+    last = KERNEL.judge(lambda query, key: kernel(query, key, half=3.0), seed=5)
+    assert last.message.splitlines()[1] == "shape ✓ · positive ✓ · rows sum to 1 ✓ · 2 keys ✗"
+    assert KERNEL.judge(odd, seed=5, recognise=False).message.splitlines()[1] != lines[1]
+
+
+def test_slips_and_pairs_are_declared_soundly():
+    names = {" + ".join(slip.name for slip in pair) for pair in KERNEL.pairs()}
+    assert "not squared + root of the square" not in names  # the same choice
+    assert "not squared + over queries" in names
+    parts = {field: getattr(KERNEL, field) for field in KERNEL.__dataclass_fields__}
+    with pytest.raises(ValueError, match="two slips"):
+        Exercise(**parts | {"slips": [*KERNEL.slips, Slip("doubled", "again", half=8.0)]})
+    with pytest.raises(ValueError, match="not two of its slips"):
+        Exercise(**parts | {"cancel": [("doubled", "unknown")]})
+
+
+def test_the_mask_that_was_used_is_shown():
+    def leaks(query, key, value, mask=None):
+        scores = query @ key.swapaxes(-1, -2) / query.shape[-1] ** 0.5
+        mask = np.broadcast_to(True if mask is None else mask, scores.shape)
+        low = np.where(mask, scores, -13)
+        weights = attention.softmax(low) * mask.any(axis=-1, keepdims=True)
+        return weights @ value, weights
+
+    text = EXERCISES["attend"].judge(leaks, seed=1).message
+    assert " ✓ · masked keys ✗" in text
+    shown = text.split("On this case")[1]
+    assert "mask (" in shown
+    assert "False" in shown
 
 
 def test_registry():

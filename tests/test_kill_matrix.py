@@ -1,10 +1,12 @@
-"""Every exercise accepts right answers and rejects, and recognises, every listed misconception."""
+"""Every exercise accepts right answers, and rejects and recognises slips, alone and in pairs."""
 
 import time
 from importlib import import_module
 
 import pytest
+import slips
 
+from attnfuse.checking.recognise import shared
 from attnfuse.exercises import EXERCISES, QUIZZES
 
 ALL = list(EXERCISES.values())
@@ -20,14 +22,16 @@ def right_answers(exercise) -> list:
     return own + alternatives(exercise)
 
 
-@pytest.mark.parametrize(
-    "exercise", ALL, ids=[f"{e.lesson[:2]}-lesson_{e.lesson[:2]}-{e.name}" for e in ALL]
-)
+NAMES = [f"{e.lesson[:2]}-{e.name}" for e in ALL]
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=NAMES)
 def test_kill_matrix(exercise, record_property):
-    answers = right_answers(exercise)
-    assert exercise.judge(answers[0]).passed, exercise.judge(
-        answers[0]
-    ).message  # warm up, then time
+    answers = right_answers(exercise) + ([exercise.sketched()] if exercise.sketch else [])
+    wrong = exercise.wrong_answers()
+    says = {one.name: one.says for one in (*exercise.slips, *exercise.misconceptions)}
+    first = exercise.judge(answers[0])
+    assert first.passed, first.message
     start = time.perf_counter()
     exercise.judge(answers[0])
     seconds = time.perf_counter() - start
@@ -36,17 +40,36 @@ def test_kill_matrix(exercise, record_property):
         for answer in answers:
             verdict = exercise.judge(answer, seed)
             assert verdict.passed, f"seed {seed}, {answer!r}:\n{verdict.message}"
-        for misconception in exercise.misconceptions:
-            verdict = exercise.judge(misconception.wrong, seed)
-            assert not verdict.passed, f"seed {seed}: {misconception.name!r} is accepted"
-            assert verdict.misconception == misconception.name, (
-                f"seed {seed}: {misconception.name!r} was taken for {verdict.misconception!r}\n"
-                + verdict.message
+        for name, answer in wrong.items():
+            verdict = exercise.judge(answer, seed)
+            assert not verdict.passed, f"seed {seed}: {name!r} is accepted"
+            assert verdict.misconception == name, (
+                f"seed {seed}: {name!r} was taken for {verdict.misconception!r}\n{verdict.message}"
             )
-            assert misconception.says in verdict.message
-    wrong = len(exercise.misconceptions)
-    accepted = len(alternatives(exercise))
-    record_property("kill", (exercise.lesson, exercise.name, seeds, wrong, wrong, wrong, accepted))
+            assert says[name] in verdict.message
+    count = (seeds, len(wrong), len(alternatives(exercise)))
+    record_property("kill", (exercise.lesson, exercise.name, *count))
+
+
+@pytest.mark.parametrize("exercise", [e for e in ALL if e.pairs()], ids=lambda e: e.name)
+def test_pairs_of_slips(exercise, record_property):
+    """Two slips at once are rejected unless they cancel, and no sentence is said that neither has."""
+    both = one = as_one = 0
+    for seed in range(2):
+        table = slips.Behaviours(exercise, seed)
+        for pair in table.pairs:
+            names = {slip.name for slip in pair}
+            cancels = any(set(listed) == names for listed in exercise.cancel)
+            assert table.is_right(pair) == cancels, f"seed {seed}: {slips.names(pair)}"
+            if seed or cancels:
+                continue
+            singles, pairs = table.like_pair(pair)
+            found = None if singles else shared(exercise, pairs)
+            as_one += bool(singles)
+            both += bool(found) and len(pairs) == 1
+            one += bool(found) and len(pairs) > 1
+    count = (len(table.pairs), len(exercise.cancel), as_one, both, one)
+    record_property("pairs", (exercise.lesson, exercise.name, *count))
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.name)
@@ -61,9 +84,9 @@ def test_untouched_stub_is_rejected(exercise):
 def test_declaration_is_complete(exercise):
     assert exercise.hint.strip()
     assert exercise.reread.strip()
-    assert len(exercise.misconceptions) >= (1 if exercise.value else 4)
+    assert len(exercise.wrong_answers()) >= (1 if exercise.value else 4)
     assert len(alternatives(exercise)) >= (0 if exercise.value else 2)
-    assert all(misconception.says.strip() for misconception in exercise.misconceptions)
+    assert all(one.says.strip() for one in (*exercise.slips, *exercise.misconceptions))
 
 
 @pytest.mark.parametrize("lesson", sorted({e.lesson for e in ALL}))

@@ -1,39 +1,8 @@
-"""Copy, convert, compare and print whatever an answer takes and returns."""
-
-import copy
-from collections.abc import Mapping
+"""Compare and print whatever an answer takes and returns."""
 
 import numpy as np
 
-NUMBERS = "bifuc"  # kinds of dtype: bool, signed and unsigned integer, float, complex
-
-
-def copy_of(x):
-    """A copy of an array or of a container of arrays; functions, models and the like as they are."""
-    if isinstance(x, np.ndarray):
-        return x.copy()
-    if isinstance(x, list | tuple | dict):
-        return copy.deepcopy(x) if _plain(x) else x
-    return x
-
-
-def _plain(x) -> bool:
-    if isinstance(x, dict):
-        return all(map(_plain, x.values()))
-    if isinstance(x, list | tuple):
-        return all(map(_plain, x))
-    return isinstance(x, np.ndarray | np.generic | int | float | str | bool | type(None))
-
-
-def to_output(x):
-    """Numbers, bools, nested lists and tensors become arrays; text, dicts and the rest stay."""
-    if x is None or isinstance(x, str | bytes | dict):
-        return dict(x) if isinstance(x, Mapping) else x
-    try:
-        array = np.asarray(x)
-    except Exception:
-        return x
-    return array if array.dtype.kind in NUMBERS else x
+from attnfuse.driving.values import NUMBERS, Handle, to_output
 
 
 def same(a, b, rtol: float, atol: float) -> bool:
@@ -69,6 +38,8 @@ def show(name: str, x, digits: int = 3, lines: int = 8) -> str:
     elif isinstance(x, np.ndarray | np.generic | float):
         number = np.asarray(x)
         shape, text = "", f"{number.item():.{digits + 3}g}" if number.dtype.kind == "f" else str(x)
+    elif isinstance(x, Handle):
+        shape, text = "", x.name
     elif callable(x):
         shape, text = "", getattr(x, "__name__", type(x).__name__)
     else:

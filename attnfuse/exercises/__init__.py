@@ -1,7 +1,8 @@
 """Every exercise and every question of the course.
 
 `EXERCISES` maps a name to its `Exercise`, `QUIZZES` an id to its `Quiz`; iterate over
-`EXERCISES.values()` for all of them. One module per lesson; none loads TensorFlow until it judges.
+`EXERCISES.values()` for all of them. A folder a lesson, a file an exercise; none loads TensorFlow
+until it judges.
 """
 
 import pkgutil
@@ -19,7 +20,8 @@ class _Registry(Mapping):
     def _load(self) -> dict:
         if self._items is None:
             items: dict = {}
-            for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
+            names = (m.name for m in pkgutil.iter_modules(__path__))
+            for module in sorted(name for name in names if name.startswith("lesson_")):
                 loaded = import_module(f"{__name__}.{module}")
                 for item in getattr(loaded, self._attribute, []):
                     name = getattr(item, self._key)

@@ -3,19 +3,14 @@
 Letters: B items, C classes, D width of an encoder's features, F width of the fused features,
 R rank. Prefixes `image_` and `text_` say which modality an array belongs to.
 
-The NumPy part (four corners, EMAP, paired intervals) comes first, the Keras part after it.
+The measures (four corners, EMAP, paired intervals) come first, encoders and fusions after them.
 """
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from attnfuse import settings
-from attnfuse.checking.own import course_version
-from attnfuse.data import digit_pairs
 from attnfuse.data.emoji import UNKNOWN
+from attnfuse.own import course_version
 from attnfuse.settings import quiet
-from attnfuse.training import build_optimizer, show_line
 
 with quiet():
     import keras
@@ -73,6 +68,18 @@ def emap(grid: np.ndarray) -> np.ndarray:
     """
     grid = np.asarray(grid, dtype=float)
     return grid.mean(axis=1) + grid.mean(axis=0) - grid.mean(axis=(0, 1))
+
+
+def outputs(model, x) -> np.ndarray:
+    """The model's outputs as an array, without dropout."""
+    return np.asarray(model(x, training=False))
+
+
+def all_pairs(model, image: np.ndarray, text: np.ndarray) -> np.ndarray:
+    """Logits of every image with every text: `(B, B, C)`, the images along axis 0."""
+    B = len(image)
+    logits = outputs(model, [np.repeat(image, B, axis=0), np.tile(text, (B, 1))])
+    return logits.reshape(B, B, -1)
 
 
 # ------------------------------------------------------------------ comparing two models
@@ -270,6 +277,8 @@ FUSIONS = {
     "low rank": LowRankBilinear,
 }
 HEADS = ("linear", "ReLU")
+WIDTH = 64  # features per modality
+BUDGET = 8_000  # parameters of a fusion with its head
 HIDDEN = 32  # width of the ReLU head's hidden layer
 
 
@@ -278,103 +287,6 @@ def head(fused, kind: str, classes: int):
     if kind == "ReLU":
         fused = keras.layers.Dense(HIDDEN, activation="relu")(fused)
     return keras.layers.Dense(classes)(fused)
-
-
-# ------------------------------------------------------------------ training
-
-WIDTH = 64  # features per modality
-BUDGET = 8_000  # parameters of every fusion with its head
-EPOCHS = {"image": 25, "text": 25, "heads": 20, "together": 25, "early": 15}
-
-
-def fit(model, x, y, epochs: int, seed: int, rate: float = 5e-3, batch_size: int = 64) -> None:
-    """Train for logits with cross-entropy: Adam, a learning rate that falls to zero along a cosine.
-
-    The models here are so small that most of the time of `model.fit` goes into its bookkeeping per
-    epoch; this loop over `train_on_batch` takes half of it.
-
-    Args:
-        model: a Keras model that returns logits.
-        x: an array, or a list of arrays for several inputs; `y`: int labels.
-        epochs: passes over the data (one in quick mode).
-        seed: the order of the items.
-        rate, batch_size: first learning rate; items per step (an incomplete batch is left out).
-    """
-    epochs, batch_size = settings.epochs(epochs), min(batch_size, len(y))
-    steps = len(y) // batch_size
-    model.compile(
-        keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, epochs * steps)),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-        run_eagerly=settings.quick(),  # for a step or two a compiled graph does not pay
-    )
-    build_optimizer(model)
-    rng = np.random.default_rng(seed)
-    for _ in range(epochs):
-        order = rng.permutation(len(y))[: steps * batch_size]
-        for rows in order.reshape(steps, batch_size):
-            batch = [part[rows] for part in x] if isinstance(x, list) else x[rows]
-            model.train_on_batch(batch, y[rows])
-
-
-def outputs(model, x) -> np.ndarray:
-    """The model's outputs as an array, without dropout."""
-    return np.asarray(model(x, training=False))
-
-
-@dataclass
-class Encoders:
-    """Two trained encoders of one seed, their features and each modality's own logits.
-
-    Attributes:
-        features: part name → `[image (B, D), text (B, D)]`.
-        image_logits, text_logits: part name → `(B, C)`, each modality alone.
-    """
-
-    features: dict = field(default_factory=dict)
-    image_logits: dict = field(default_factory=dict)
-    text_logits: dict = field(default_factory=dict)
-
-
-PARTS = ("train", "validation", "test")
-
-
-def new_encoder(modality: str, data):
-    """A fresh encoder for the pictures or the words of `data`."""
-    if modality == "image":
-        return image_encoder(data.train.image.shape[1], WIDTH)
-    return text_encoder(data.train.text.shape[1], len(data.vocabulary) + 2, WIDTH)
-
-
-def train_encoders(data, seeds) -> list[Encoders]:
-    """Train one encoder per modality and seed, each alone with one dense layer on top.
-
-    Args:
-        data: the emoji.
-        seeds: the seeds; one pair of encoders each.
-
-    Returns:
-        An `Encoders` per seed, with the features of all three parts.
-    """
-    line, trained = None, []
-    for seed in seeds:
-        result = Encoders({part: [] for part in PARTS})
-        for modality in ("image", "text"):
-            line = show_line(f"seed {seed}: the {modality} encoder …", line)
-            keras.utils.set_random_seed(seed)
-            encoder = new_encoder(modality, data)
-            logits = keras.layers.Dense(len(data.classes))(
-                keras.layers.Dropout(0.3)(encoder.output)
-            )
-            model = keras.Model(encoder.input, logits)
-            fit(model, getattr(data.train, modality), data.train.label, EPOCHS[modality], seed)
-            for part in PARTS:
-                x = getattr(getattr(data, part), modality)
-                result.features[part].append(outputs(encoder, x))
-                getattr(result, f"{modality}_logits")[part] = outputs(model, x)
-        trained.append(result)
-    show_line(f"{2 * len(trained)} encoders trained", line)
-    return trained
 
 
 def units_for(fusion: str, head_kind: str, classes: int, budget: int = BUDGET) -> int:
@@ -392,174 +304,3 @@ def fusion_model(fusion: str, head_kind: str, classes: int, dropout: float = 0.5
     dropped = [keras.layers.Dropout(dropout)(x) for x in inputs]
     fused = FUSIONS[fusion](units_for(fusion, head_kind, classes))(dropped)
     return keras.Model(inputs, head(fused, head_kind, classes))
-
-
-def train_heads(data, encoders: list[Encoders], fusions=tuple(FUSIONS), heads=HEADS) -> dict:
-    """Train every fusion with every head on the cached features of every seed.
-
-    Returns:
-        `(fusion, head)` → list of models, one per seed.
-    """
-    line, models = None, {}
-    for fusion in fusions:
-        for kind in heads:
-            line = show_line(f"{fusion} + {kind} head …", line)
-            models[fusion, kind] = []
-            for seed, encoded in enumerate(encoders):
-                keras.utils.set_random_seed(seed)
-                model = fusion_model(fusion, kind, len(data.classes))
-                fit(
-                    model,
-                    encoded.features["train"],
-                    data.train.label,
-                    EPOCHS["heads"],
-                    seed,
-                    batch_size=128,
-                )
-                models[fusion, kind].append(model)
-    show_line(f"{len(models) * len(encoders)} heads trained", line)
-    return models
-
-
-def train_together(data, seeds, fusion="concatenation", head_kind="ReLU") -> list[keras.Model]:
-    """Train both encoders and the fusion in one go, from the pictures and the words to the logits."""
-    line, models = None, []
-    for seed in seeds:
-        line = show_line(f"seed {seed}: both encoders and the fusion together …", line)
-        keras.utils.set_random_seed(seed)
-        image, text = new_encoder("image", data), new_encoder("text", data)
-        fused = fusion_model(fusion, head_kind, len(data.classes))([image.output, text.output])
-        model = keras.Model([image.input, text.input], fused)
-        fit(model, [data.train.image, data.train.text], data.train.label, EPOCHS["together"], seed)
-        models.append(model)
-    show_line(f"{len(models)} models trained end to end", line)
-    return models
-
-
-def raw(data, part: str) -> np.ndarray:
-    """Early fusion's input: all pixels and a 0 or 1 for every known word, in one row."""
-    rows = getattr(data, part)
-    words = np.zeros((len(rows), len(data.vocabulary) + 2), np.float32)
-    np.put_along_axis(words, rows.text, 1.0, axis=1)
-    return np.concatenate([1 - rows.image.reshape(len(rows), -1), words[:, UNKNOWN + 1 :]], axis=1)
-
-
-def train_early(data, seeds) -> list[keras.Model]:
-    """Early fusion: one network with a hidden ReLU layer on the raw inputs side by side."""
-    models, x = [], raw(data, "train")
-    for seed in seeds:
-        keras.utils.set_random_seed(seed)
-        inputs = keras.Input((x.shape[1],))
-        hidden = keras.layers.Dense(WIDTH, activation="relu")(keras.layers.Dropout(0.3)(inputs))
-        model = keras.Model(
-            inputs, head(keras.layers.Dropout(0.3)(hidden), "linear", len(data.classes))
-        )
-        fit(model, x, data.train.label, EPOCHS["early"], seed, rate=1e-3)
-        models.append(model)
-    return models
-
-
-def all_pairs(model, image: np.ndarray, text: np.ndarray) -> np.ndarray:
-    """Logits of every image with every text: `(B, B, C)`, the images along axis 0."""
-    B = len(image)
-    logits = outputs(model, [np.repeat(image, B, axis=0), np.tile(text, (B, 1))])
-    return logits.reshape(B, B, -1)
-
-
-def test_results(data, encoders, heads, together, early) -> dict:
-    """Every model's answers on the test part.
-
-    Returns:
-        name → `(logits (seeds, B, C), number of parameters behind the encoders)`; for early fusion and
-        the models trained together the number is that of the whole model.
-    """
-    B, C = len(data.test), len(data.classes)
-    majority = np.zeros((len(encoders), B, C))
-    majority[:, :, np.bincount(data.train.label, minlength=C).argmax()] = 1.0
-    image = np.stack([one.image_logits["test"] for one in encoders])
-    text = np.stack([one.text_logits["test"] for one in encoders])
-    alone = (WIDTH + 1) * C
-    results = {
-        "largest class": (majority, 0),
-        "image alone": (image, alone),
-        "text alone": (text, alone),
-        "early": (
-            np.stack([outputs(m, raw(data, "test")) for m in early]),
-            early[0].count_params(),
-        ),
-        "late": (log_softmax(image) + log_softmax(text), 0),
-    }
-    for (fusion, kind), models in heads.items():
-        logits = [
-            outputs(model, one.features["test"])
-            for model, one in zip(models, encoders, strict=True)
-        ]
-        results[f"{fusion} + {kind}"] = (np.stack(logits), models[0].count_params())
-    logits = [outputs(model, [data.test.image, data.test.text]) for model in together]
-    results["trained together"] = (np.stack(logits), together[0].count_params())
-    return results
-
-
-def emap_results(data, encoders, heads) -> dict:
-    """Which test items a fusion gets right, as it is and reduced to f(image) + g(text).
-
-    Returns:
-        name → `(right, right after EMAP)`, both bool `(seeds, B)`.
-    """
-    label, kept = data.test.label, {}
-    for (fusion, kind), models in heads.items():
-        pair = ([], [])
-        for model, one in zip(models, encoders, strict=True):
-            grid = all_pairs(model, *one.features["test"])
-            pair[0].append(np.argmax(np.einsum("bbc->bc", grid), axis=-1) == label)
-            pair[1].append(np.argmax(emap(grid), axis=-1) == label)
-        kept[f"{fusion} + {kind}"] = (np.stack(pair[0]), np.stack(pair[1]))
-    return kept
-
-
-# ------------------------------------------------------------------ pairs of digits
-
-PAIR_MODELS = (
-    "picture a alone",
-    "picture b alone",
-    "concatenation + linear",
-    "sum + ReLU",
-    "low rank + linear",
-)
-
-
-def pair_model(name: str, width: int = WIDTH, hidden: int = 128, rank: int = 2) -> keras.Model:
-    """Pictures `[a (B, 64), b (B, 64)]` → logits `(B, 10)`; one ReLU layer encodes each picture."""
-    inputs = [keras.Input((64,), name="picture_a"), keras.Input((64,), name="picture_b")]
-    a, b = (keras.layers.Dense(width, activation="relu")(x) for x in inputs)
-    if name == "sum + ReLU":
-        fused = keras.layers.Dense(hidden, activation="relu")(Sum(width)([a, b]))
-    elif name == "low rank + linear":
-        fused = LowRankBilinear(width, rank)([a, b])
-    else:
-        alone = {"picture a alone": a, "picture b alone": b}
-        fused = alone[name] if name in alone else keras.layers.Concatenate()([a, b])
-    return keras.Model(inputs, keras.layers.Dense(10)(fused))
-
-
-def train_pairs(kinds, seeds, names=PAIR_MODELS, epochs: int = 20) -> dict:
-    """Train every model on every kind of label, encoders and fusion together.
-
-    Returns:
-        `(kind, name)` → list over the seeds of `(model, accuracy on the test pairs)`.
-    """
-    line, result = None, {}
-    for kind in kinds:
-        for name in names:
-            line = show_line(f"{kind}: {name} …", line)
-            result[kind, name] = []
-            for seed in seeds:
-                pairs = digit_pairs.load(kind, seed)
-                keras.utils.set_random_seed(seed)
-                model = pair_model(name)
-                x = [pairs.train_a, pairs.train_b]
-                fit(model, x, pairs.train_label, epochs, seed, rate=6e-3, batch_size=250)
-                logits = outputs(model, [pairs.test_a, pairs.test_b])
-                result[kind, name].append((model, accuracy(logits, pairs.test_label)))
-    show_line(f"{len(result) * len(seeds)} models trained", line)
-    return result

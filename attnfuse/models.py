@@ -8,19 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from attnfuse import training
-from attnfuse.checking.own import course_version
-from attnfuse.data.number_words import (
-    END,
-    PAD,
-    START,
-    NumberWords,
-    Pairs,
-    exact_match,
-    shift_targets,
-    shuffle_letters,
-    to_text,
-)
+from attnfuse.data.number_words import END, PAD, START, Pairs, exact_match, shift_targets
 from attnfuse.layers import AdditiveAttention, MultiplicativeAttention
+from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
 with quiet():
@@ -122,60 +112,6 @@ def _reversed(source, mask):
     return ops.take_along_axis(source, (length - 1 - ops.arange(S)) % S, axis=1)
 
 
-class ArticleModel(keras.Model):
-    """Article 0's model (section 4.1) around a working attention layer, its faults still choosable.
-
-    Two embeddings, attention, one dense layer: no recurrence. It reads words without their order.
-
-    Args:
-        letters, words: how many source and target tokens there are.
-        context_as_weights: as printed: the encoder asks, and the context is multiplied with the
-            encoder's output as if it were weights; one vector of logits per *sentence*, here repeated
-            for every position, because training fails without it.
-        masked: padding is closed to attention.
-        positions: a learnt vector per position is added to the embeddings.
-
-    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
-    """
-
-    def __init__(
-        self, letters, words, context_as_weights=False, masked=True, positions=False, width=64
-    ):
-        super().__init__()
-        self.context_as_weights, self.masked = context_as_weights, masked
-        self.encoder = keras.layers.Embedding(letters, width)
-        self.decoder = keras.layers.Embedding(words, width)
-        self.place = keras.layers.Embedding(100, width) if positions else None
-        self.attend = AdditiveAttention(width)
-        self.fc = keras.layers.Dense(words)
-        self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])
-
-    def embed(self, layer, tokens):
-        x = layer(tokens)
-        return x if self.place is None else x + self.place(ops.arange(ops.shape(x)[1]))
-
-    def read(self, source, decoder_input):
-        """`(context, weights)` of every target position."""
-        source = ops.convert_to_tensor(source)
-        memory, query = self.embed(self.encoder, source), self.embed(self.decoder, decoder_input)
-        mask = ops.not_equal(source, PAD)[:, None] if self.masked else None
-        return self.attend(query, memory, mask=mask)
-
-    def as_printed(self, source, decoder_input):
-        """What article 0 calls `attention_weights` `(B, S, D)`, and its output `(B, words)`."""
-        memory, words = self.encoder(source), self.decoder(decoder_input)
-        called_weights, _ = self.attend(memory, words)
-        return called_weights, self.fc(ops.sum(called_weights * memory, axis=1))
-
-    def call(self, inputs):
-        source, decoder_input = inputs
-        if self.context_as_weights:
-            logits = self.as_printed(source, decoder_input)[1]
-            return ops.repeat(logits[:, None], decoder_input.shape[1], axis=1)
-        context, _ = self.read(source, decoder_input)
-        return self.fc(context)
-
-
 def fit_pairs(
     model,
     train: Pairs,
@@ -203,15 +139,7 @@ def fit_pairs(
         right words before it, `"seconds"` the training time so far.
     """
     steps = -(-len(train.target) // batch_size) * epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10, steps, warmup_target=learning_rate, warmup_steps=steps // 20
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate, clipnorm=1.0),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,  # on a CPU a GRU is then twice as fast
-        steps_per_execution=10,  # fewer returns to Python; the result is the same
-    )
+    training.compile_for_logits(model, steps, learning_rate, steps // 20, clipnorm=1.0)
     read = shift_targets(train.target) if shifted else train.target
     counts = train.target != PAD  # what stands behind END is not asked for
     exact: list[float] = []
@@ -260,39 +188,6 @@ def free_running(model, source: np.ndarray, longest: int = 8) -> np.ndarray:
     return written
 
 
-def scores(model, pairs: Pairs, shifted: bool = True) -> tuple[float, float]:
-    """Exact match with teacher forcing and running free; equal where nothing leaks."""
-    forced = exact_match(teacher_forced(model, pairs, shifted), pairs.target).mean()
-    free = exact_match(free_running(model, pairs.source, pairs.target.shape[1]), pairs.target)
-    return float(forced), float(free.mean())
-
-
-def measure_repair(model, data: NumberWords, shifted: bool = True) -> tuple[float, ...]:
-    """Four measurements of a trained translator on the validation numbers, each from 0 to 1.
-
-    Args:
-        model: called with `[source, decoder_input]`.
-        data: the number words.
-        shifted: whether it learnt with shifted targets; for the first measurement.
-
-    Returns:
-        exact match with teacher forcing; the same running free; the share of answers that change when
-        each source gets 20 more columns of padding; the share that changes when its letters are
-        shuffled.
-    """
-    source = data.validation.source
-    longest = data.validation.target.shape[1]
-    target = data.validation.target
-    forced = exact_match(teacher_forced(model, data.validation, shifted), target).mean()
-    written = free_running(model, source, longest)
-    before = [to_text(row) for row in written]
-    changed = []
-    for other in (np.pad(source, ((0, 0), (0, 20))), shuffle_letters(source)):
-        after = [to_text(row) for row in free_running(model, other, longest)]
-        changed.append(float(np.mean([a != b for a, b in zip(before, after, strict=True)])))
-    return float(forced), float(exact_match(written, target).mean()), *changed
-
-
 @course_version
 def greedy_decode(step, state, longest: int) -> list[int]:
     """Write word after word, the most probable each time, until END.
@@ -324,6 +219,21 @@ def reader(model: Seq2Seq, source: np.ndarray):
         return np.asarray(logits)[0, 0], state
 
     return step, memory.summary
+
+
+def greedy_recurrent(model: Seq2Seq, source: np.ndarray, longest: int = 10) -> np.ndarray:
+    """`free_running` for `Seq2Seq`, faster: it goes on from its state, one token at a time.
+
+    Returns:
+        int `(B, longest)`; what stands behind END has no meaning.
+    """
+    memory = model.encode(source)
+    state, token, written = memory.summary, np.full((len(source), 1), START, np.int32), []
+    for _ in range(longest):
+        logits, _, state = model.decode(token, memory, state)
+        token = np.asarray(logits).argmax(axis=-1).astype(np.int32)
+        written.append(token)
+    return np.concatenate(written, axis=1)
 
 
 def alignment(model: Seq2Seq, source: np.ndarray, target: np.ndarray) -> np.ndarray:

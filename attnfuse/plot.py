@@ -151,6 +151,40 @@ def pictures(
     return fig
 
 
+def picture_rows(rows: dict[str, np.ndarray], captions: Sequence[str], title: str, boxes=None):
+    """Draw labelled rows of pictures, dark on white, each in its own scale from 0 to its largest value.
+
+    Args:
+        rows: label → float `(n, height, width)`.
+        captions: n texts, one above each column.
+        title: what there is to see, as a sentence.
+        boxes: optional `(n, 4)`: top, left, bottom, right in pixels, outlined in every row.
+
+    Returns:
+        the figure.
+    """
+    n = len(captions)
+    size = (7, 0.5 + 7 / max(n, 5) * 1.02 * len(rows))
+    fig, axes = figure(n, len(rows), size=size, squeeze=False)
+    fig.suptitle(title, fontsize="large")
+    for ax, caption in zip(axes[0], captions, strict=True):
+        ax.set_title(caption, fontsize="small")
+    for line, (label, pictures) in zip(axes, rows.items(), strict=True):
+        line[0].set_ylabel(label, fontsize="small")
+        for i, (ax, picture) in enumerate(zip(line, pictures, strict=True)):
+            most = max(picture.max(), 1e-9)
+            ax.imshow(picture, cmap="gray_r", vmin=0, vmax=most, interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+            if boxes is not None:
+                top, left, bottom, right = boxes[i]
+                corner, size = (left - 0.5, top - 0.5), (right - left, bottom - top)
+                frame = plt.Rectangle(
+                    corner, *size, fill=False, ec=COLOURS[1], lw=1.8, clip_on=False
+                )
+                ax.add_patch(frame)
+    return fig
+
+
 def lines(
     x,
     curves: dict,

@@ -1,4 +1,4 @@
-"""An encoder-decoder Transformer in Keras 3, how it is trained, and four ways to let it write.
+"""An encoder-decoder Transformer in Keras 3, how it is trained, and how it writes.
 
 Letters: B batch, T target positions, S source positions, D width, N heads, H width of a head. Targets
 are int `(B, T)`, END behind the last token, then padding (0); `attnfuse.data.spelling` has such pairs.
@@ -7,16 +7,14 @@ Source: Vaswani et al. 2017, "Attention Is All You Need"; here every sublayer is
 (Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture").
 """
 
-import time
 from typing import NamedTuple
 
 import numpy as np
 
 from attnfuse import attention, layers, settings, training
-from attnfuse.checking.own import course_version
 from attnfuse.data.number_words import shift_targets
 from attnfuse.data.spelling import END, PAD, START
-from attnfuse.models import Seq2Seq
+from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
 with quiet():
@@ -462,31 +460,3 @@ def beam(
     length = (written[..., 1:] != PAD).sum(axis=-1)
     best = np.argmax(total / np.maximum(length, 1) ** power, axis=1)
     return written[np.arange(B), best, 1:], total[np.arange(B), best]
-
-
-def greedy_recurrent(model: Seq2Seq, source: np.ndarray, longest: int = 10) -> np.ndarray:
-    """`greedy` for lesson 06's model: it goes on from its state, one token at a time.
-
-    Returns:
-        int `(B, longest)`; what stands behind END has no meaning.
-    """
-    memory = model.encode(source)
-    state, token, written = memory.summary, np.full((len(source), 1), START, np.int32), []
-    for _ in range(longest):
-        logits, _, state = model.decode(token, memory, state)
-        token = np.asarray(logits).argmax(axis=-1).astype(np.int32)
-        written.append(token)
-    return np.concatenate(written, axis=1)
-
-
-def seconds_to_write(model: Transformer, source: np.ndarray, longest: int = 10) -> dict[str, float]:
-    """Seconds to write `longest` tokens for every row, without and with a cache, each the best of three."""
-    found = {}
-    for name, cached in (("anew", False), ("cached", True)):
-        times = []
-        for _ in settings.seeds(3):
-            start = time.perf_counter()
-            greedy(model, source, longest, cached)
-            times.append(time.perf_counter() - start)
-        found[name] = min(times)
-    return found

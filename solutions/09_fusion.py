@@ -19,6 +19,7 @@ import numpy as np
 
 from attnfuse import check, claim, fusion, hint, plot, quiet, quiz, settings
 from attnfuse.data import digit_pairs, emoji
+from attnfuse.experiments import fusions
 
 with quiet():  # TensorFlow greets the machine on stderr while it loads
     import keras
@@ -191,7 +192,7 @@ claim("near-twins on both sides flatter by 0.05 or more", np.mean(by_row) - np.m
 # One encoder per modality: three times a small convolutional network for the picture, three times the mean of word vectors, with three seeds. *Before you run the next cell* (about 30 s): which modality is better? How much would both together add?
 
 # %% measured
-encoders = fusion.train_encoders(data, settings.seeds(3))
+encoders = fusions.train_encoders(data, settings.seeds(3))
 label = data.validation.label
 guess = np.bincount(train.label).argmax()
 print(f"always '{data.classes[guess]}' {np.mean(label == guess):.3f}")
@@ -320,12 +321,12 @@ check("mod_ten", shares)
 # %% measured
 # Rows: one picture alone; f(a) + g(b); a sum with a ReLU layer behind; low rank (section 6).
 # Before you run it (about 15 s): which entries of the table will be at chance, 0.10?
-trained = fusion.train_pairs(digit_pairs.KINDS, settings.seeds(1))
+trained = fusions.train_pairs(digit_pairs.KINDS, settings.seeds(1))
 print(f"{'':24s}" + "".join(f"{kind:>13s}" for kind in digit_pairs.KINDS))
-for name in fusion.PAIR_MODELS:
+for name in fusions.PAIR_MODELS:
     row = {kind: trained[kind, name][0][1] for kind in digit_pairs.KINDS}
     print(f"{name:24s}" + "".join(f"{right:13.3f}" for right in row.values()))
-synergy = {name: trained["synergistic", name][0][1] for name in fusion.PAIR_MODELS}
+synergy = {name: trained["synergistic", name][0][1] for name in fusions.PAIR_MODELS}
 claim(
     "concatenation + linear is at chance on the synergistic label",
     synergy["concatenation + linear"] < 0.2,
@@ -445,13 +446,13 @@ check("low_rank_fusion", LowRank)
 # *Before you run it* (about a minute for the next two cells): which of the ten will win, and by how much?
 
 # %% measured
-heads = fusion.train_heads(data, encoders)
-together = fusion.train_together(data, settings.seeds(3))
-early = fusion.train_early(data, settings.seeds(3))
+heads = fusions.train_heads(data, encoders)
+together = fusions.train_together(data, settings.seeds(3))
+early = fusions.train_early(data, settings.seeds(3))
 
 # %% measured
 # the test part, for the first and only time
-results = fusion.test_results(data, encoders, heads, together, early)
+results = fusions.test_results(data, encoders, heads, together, early)
 print(f"{'':26s} parameters    mean   seeds")
 right = {name: np.argmax(z, axis=-1) == data.test.label for name, (z, _) in results.items()}
 for name, (_, size) in results.items():
@@ -526,7 +527,7 @@ plot.show(fig, alt="Twelve test emoji with their class and the wrong class that 
 # The four-corner difference asks what a model *can* do. What does it *use*? **EMAP** (Hessel and Lee 2020) takes a trained model, computes its logits for every picture with every text, and keeps only the part of the form f + g: mean over texts + mean over pictures − mean over both. If accuracy does not drop, the model's interactions were not needed.
 
 # %% measured
-kept = fusion.emap_results(data, encoders, heads)
+kept = fusions.emap_results(data, encoders, heads)
 for name, (full, projected) in kept.items():
     low, middle, high = fusion.paired_interval(projected, full)
     accuracies = f"full {full.mean():.3f}   EMAP {projected.mean():.3f}"

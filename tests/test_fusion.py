@@ -191,13 +191,15 @@ def test_all_pairs_holds_the_true_pairs_on_its_diagonal():
 def test_fit_learns_and_repeats():
     import keras
 
+    from attnfuse import training
+
     x = np.random.default_rng(0).standard_normal((200, 5)).astype("float32")
     y = (x[:, 0] > 0).astype(int)
     got = []
     for _ in range(2):
         keras.utils.set_random_seed(3)
         model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])
-        fusion.fit(model, x, y, 40, seed=0, rate=0.05)
+        training.fit_small(model, x, y, 40, seed=0, rate=0.05)
         got.append(fusion.outputs(model, x))
     np.testing.assert_allclose(*got, rtol=1e-5)
     assert fusion.accuracy(got[0], y) > 0.9

@@ -21,6 +21,19 @@ def test_pictures_have_captions_and_row_labels():
         plot.pictures(images, list("abcde"), "five", columns=3, rows=["first"])
 
 
+def test_rows_of_pictures_are_scaled_one_by_one_and_framed():
+    images = np.random.default_rng(0).random((3, 6, 6)) * np.array([1, 5, 0])[:, None, None]
+    boxes = np.array([[0, 1, 2, 4]] * 3)
+    fig = plot.picture_rows({"one": images, "two": 2 * images}, "abc", "rows", boxes)
+    axes = np.array(fig.axes).reshape(2, 3)
+    assert [ax.get_title() for ax in axes[0]] == [*"abc"]
+    assert [ax.get_ylabel() for ax in axes[:, 0]] == ["one", "two"]
+    assert axes[0, 1].images[0].get_clim() == (0, images[1].max())
+    np.testing.assert_array_equal(axes[1, 0].images[0].get_array(), 2 * images[0])
+    for ax in axes.flat:
+        assert ax.patches[0].get_bbox().bounds == (0.5, -0.5, 3, 2)
+
+
 def test_pictures_are_square_and_fill_the_figure():
     fig = plot.pictures(np.zeros((8, 8, 8)), ["one\ntwo"] * 8, "a row")
     fig.canvas.draw()

@@ -8,6 +8,7 @@ from attnfuse.exercises import EXERCISES
 
 keras = pytest.importorskip("keras")
 from attnfuse import layers, models  # noqa: E402
+from attnfuse.experiments import translations  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +140,7 @@ def test_only_positions_see_order():
     read = number_words.shift_targets(pairs.target)
     shuffled = number_words.shuffle_letters(pairs.source)
     for positions in (False, True):
-        model = models.ArticleModel(22, 34, positions=positions, width=8)
+        model = translations.ArticleModel(22, 34, positions=positions, width=8)
         same = np.allclose(model([pairs.source, read]), model([shuffled, read]), atol=1e-5)
         assert same != positions
 

@@ -237,7 +237,7 @@ def test_the_recurrent_model_writes_as_it_does_when_run_freely(source):
     keras.utils.set_random_seed(0)
     model = models.Seq2Seq(27, 42, attention="multiplicative", width=16)
     stepwise, free = (
-        write(model, source, 10) for write in (transformer.greedy_recurrent, models.free_running)
+        write(model, source, 10) for write in (models.greedy_recurrent, models.free_running)
     )
     assert (stepwise == free).all()
 

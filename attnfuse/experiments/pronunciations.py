@@ -1,15 +1,21 @@
-"""Lesson 07, the longer run: how much is luck, and what is each part worth?
+"""Lesson 07's comparison: two models that pronounce, what each part is worth, and what a cache saves.
 
-Trains on the lesson's data with the lesson's settings: both models with three seeds, then one seed each of
-the Transformer without warm-up, without label smoothing and without positions, and of lesson 06's model
-without attention. About ten minutes on two calm cores: `python tools/long_run_07.py`.
+`python -m attnfuse.experiments.pronunciations` trains on the lesson's data with the lesson's settings: both
+models with three seeds, then one seed each of the Transformer without warm-up, without label smoothing and
+without positions, and of lesson 06's model without attention. About ten minutes on two calm cores.
 """
 
 import argparse
 import time
 
-from attnfuse import models, transformer
+import numpy as np
+
+from attnfuse import models, settings, transformer
 from attnfuse.data import spelling
+from attnfuse.settings import quiet
+
+with quiet():
+    import keras
 
 PLAIN = {"width": 64, "heads": 2, "depth": 2, "hidden": 256}
 RECURRENT = {"width": 128}
@@ -24,9 +30,24 @@ RUNS = [
 ]
 
 
+def seconds_to_write(
+    model: transformer.Transformer, source: np.ndarray, longest: int = 10
+) -> dict[str, float]:
+    """Seconds to write `longest` tokens for every row, without and with a cache, each the best of three."""
+    found = {}
+    for name, cached in (("anew", False), ("cached", True)):
+        times = []
+        for _ in settings.seeds(3):
+            start = time.perf_counter()
+            transformer.greedy(model, source, longest, cached)
+            times.append(time.perf_counter() - start)
+        found[name] = min(times)
+    return found
+
+
 def train(data, kind, model_options, options, seed):
     """Train one model; returns a function that writes, and the CPU seconds."""
-    transformer.keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(seed)
     sizes = len(data.letters), len(data.phonemes)
     start = time.process_time()
     if kind == "transformer":

@@ -1,0 +1,56 @@
+"""The longer tables that lessons quote: each prints its rows (with little data and few variants)."""
+
+import re
+import sys
+
+import pytest
+
+pytest.importorskip("keras")
+from attnfuse.experiments import fusions, pooling, pronunciations, translations
+
+SHARE = r"[01]\.\d{3}"
+
+
+@pytest.fixture
+def printed(monkeypatch, capsys):
+    """Run the experiment's command in quick mode with these options and names replaced; its lines."""
+
+    def run(experiment, *options, **replaced):
+        monkeypatch.setenv("ATTNFUSE_QUICK", "1")
+        monkeypatch.setattr(sys, "argv", ["", *options])
+        for name, value in replaced.items():
+            monkeypatch.setattr(experiment, name, value)
+        experiment.main()
+        return re.split(r"[\r\n]+", capsys.readouterr().out)
+
+    return run
+
+
+def row(lines, pattern: str) -> bool:
+    return any(re.match(pattern, line) for line in lines)
+
+
+def test_translations(printed):
+    lines = printed(translations, RUNS=[("plain", None, 1), ("places", "positions", 1)])
+    for name in ("plain", "places"):
+        assert row(lines, rf"{name} +1 +\d+   {SHARE}$")
+
+
+def test_pronunciations(printed):
+    lines = printed(pronunciations, "--seeds", "1", "--only", "Transformer")
+    assert row(lines, r"Transformer +0 +\d+: \d\.\d{4} \d\.\d{4} \|")
+
+
+def test_pooling(printed):
+    lines = printed(pooling, RUNS=[("query", 1, True), ("average", 1, False)])
+    assert row(lines, rf"attention pooling +1 +\d+ +\d+   {SHARE}   {SHARE} ± 0.000   {SHARE}$")
+    assert row(lines, rf"average pooling, plain +1 +\d+ +\d+   {SHARE}   {SHARE} ± ")
+    lines = printed(pooling, "--settings", "--plain", TRIED=(0.01,), PLAIN={"max": 0.01})
+    assert row(lines, rf"max pooling +{SHARE}$")
+
+
+def test_fusions(printed):
+    lines = printed(fusions, "1")
+    assert row(lines, rf"sum \+ ReLU +({SHARE} \[{SHARE}, {SHARE}\] *){{3}}$")
+    for name in ("early", "gate + ReLU", "trained together"):
+        assert row(lines, rf"{re.escape(name)} +[\d,]+  {SHARE} ± ")

@@ -93,9 +93,9 @@ claim("with keys of one length, dot product and nearness agree", same)
 # Write `attend(query, key, value, mask=None)`.
 #
 # - A *batch* holds B items, each with its own queries, keys and values: `query` is `(B, T, H)`, `key` `(B, S, H)`, `value` `(B, S, V)`. V is the width of a value.
-# - `mask` is None or bool, broadcastable to `(B, T, S)`. True means: this query *may* attend to this key.
+# - `mask` is None or bool, broadcastable to `(B, T, S)`: `(T, S)`, `(B, 1, S)` or `(S,)` will do. True means: this query *may* attend to this key.
 # - Return `(context, weights)`, of shapes `(B, T, V)` and `(B, T, S)`.
-# - A query that may attend to no key gets weights 0 and the context 0.
+# - A query that may attend to no key gets weights 0 and the context 0. Scores may be in the thousands.
 #
 # `attention.softmax(scores, mask)` from lesson 01 is yours to use.
 #
@@ -137,7 +137,7 @@ check("attend", attend)
 # 2. The same, but all components of query *and* key are multiplied by 2.
 # 3. Each component has variance 1 again, but the 64 components of a query are one and the same number (a plain grey picture). So are those of a key. Query and key are independent of each other.
 #
-# Answer with three numbers, such as `spread = (10, 20, 30)`.
+# Answer with three numbers, such as `spread = (10, 20, 30)`; 3 % off is near enough.
 #
 # <details><summary>Hint</summary>
 #
@@ -233,7 +233,7 @@ plot.show(fig, alt)
 # %% [markdown] task="decoder_mask"
 # A text generator needs both masks at once. Write `decoder_mask(is_word)`.
 #
-# - `is_word` is bool `(B, S)`: True where a word stands, False at the filling.
+# - `is_word` is bool `(B, S)`: True where a word stands, False at the filling, which may stand anywhere.
 # - Return bool `(B, S, S)`, True where query t of item b may attend to key s: key s is a word, and it does not lie ahead of t (a position may see itself).
 # - Rows of padded queries follow the same rule. A row may end up without any True.
 #
@@ -329,7 +329,7 @@ claim("the colleague's function passes its test", np.allclose(got, expected))
 # %% [markdown] task="square_test"
 # A colleague pools a batch of padded texts with the function above; `is_word` is `(B, S)`, True at words. Its test passes. There all sizes are 4, and all items are padded alike.
 #
-# On real data it stops with an error or, worse, returns something wrong. **There are two faults.** Find them and write `pool_batch(query, key, value, is_word)`, which returns `(context, weights)` for any sizes. Each item has one word at least.
+# On real data it stops with an error or, worse, returns something wrong. **There are two faults.** Find them and write `pool_batch(query, key, value, is_word)`, which returns `(context, weights)` for any sizes. Each item has one word at least; the filling may stand in front, too. `attention` is yours to use.
 #
 # <details><summary>Hint</summary>
 #

@@ -7,6 +7,7 @@ import pytest
 import slips
 
 from attnfuse.checking.recognise import shared
+from attnfuse.driving import Handle
 from attnfuse.exercises import EXERCISES, QUIZZES
 
 ALL = list(EXERCISES.values())
@@ -18,8 +19,12 @@ def alternatives(exercise) -> list:
 
 
 def right_answers(exercise) -> list:
-    own = [] if exercise.run else [exercise.reference() if exercise.value else exercise.reference]
-    return own + alternatives(exercise)
+    """The definition, where it can be called as an answer is, and the alternatives."""
+    given = exercise.drawn_cases(0)[0].inputs.values()
+    if exercise.run or any(isinstance(x, Handle) for x in given):
+        return alternatives(exercise)
+    own = exercise.reference() if exercise.value else exercise.reference
+    return [own, *alternatives(exercise)]
 
 
 NAMES = [f"{e.lesson[:2]}-{e.name}" for e in ALL]

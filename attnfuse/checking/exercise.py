@@ -135,8 +135,12 @@ class Exercise:
             arguments that computes it. With `seen`, any right answer.
         sketch: the answer in NumPy, with one keyword parameter, its right value the default, for each
             choice that people get wrong; takes a case's inputs, returns what `run` returns.
-        slips: the choices people get wrong; the engine tries them alone and in pairs.
-        misconceptions: wrong answers that do not decompose, each a whole.
+        choices: parameter of the sketch → name of a slip → what it makes of that parameter. A slip that
+            changes two parameters stands under both. The engine tries slips alone and in pairs.
+        wholes: name → a wrong answer that does not decompose: a function with the sketch's inputs, or a
+            value where a value is asked for.
+        says: a line `name | sentence` for each slip and each whole: what helps whoever makes it, true of
+            every answer that behaves so, beside another slip, too.
         together: two slips' names → the sentence for both at once, where their own would mislead.
         cancel: pairs of slips that make a right answer.
         cases: random generator → list of `Case`, smallest first, all axes of different sizes.
@@ -163,6 +167,9 @@ class Exercise:
     reread: str
     hint: str
     sketch: Callable | None = None
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    wholes: Mapping[str, Any] = field(default_factory=dict)
+    says: str = ""
     slips: Sequence[Slip] = ()
     misconceptions: Sequence[Misconception] = ()
     together: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -180,6 +187,8 @@ class Exercise:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"{self.name}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
+        if self.says:
+            self._read_slips()
         names = [wrong.name for wrong in (*self.slips, *self.misconceptions)]
         for name in names:
             if names.count(name) > 1:
@@ -187,6 +196,25 @@ class Exercise:
         for pair in (*self.together, *self.cancel):
             if len(pair) != 2 or not set(pair) <= {slip.name for slip in self.slips}:
                 raise ValueError(f"{self.name}: {pair} are not two of its slips")
+
+    def _read_slips(self):
+        """Put names, sentences and changes together; every name has both."""
+        says: dict[str, str] = {}
+        for line in filter(None, map(str.strip, self.says.splitlines())):
+            name, bar, sentence = (part.strip() for part in line.partition(" | "))
+            if not bar or not sentence or name in says:
+                raise ValueError(f"{self.name}: not `name | sentence`, or a second one: {line!r}")
+            says[name] = sentence
+        changes: dict[str, dict] = {}
+        for parameter, slips in self.choices.items():
+            for name, value in slips.items():
+                changes.setdefault(name, {})[parameter] = value
+        for name in says.keys() ^ (changes.keys() | self.wholes.keys()):
+            raise ValueError(f"{self.name}: {name!r} has no sentence, or changes nothing")
+        slips = [Slip(name, says[name], **changes[name]) for name in says if name in changes]
+        wholes = [Misconception(n, says[n], self.wholes[n]) for n in says if n in self.wholes]
+        object.__setattr__(self, "slips", slips)
+        object.__setattr__(self, "misconceptions", wholes)
 
     def judge(self, candidate, seed: int | None = None, recognise: bool = True) -> Verdict:
         """Judge an answer on fresh random cases; never raises, whatever the answer does.

@@ -178,6 +178,23 @@ def last_item_apart(changed: str, output: str, tolerance: float = 1e-5) -> Prope
     return stays("items apart", text, change, output, lambda x: x[:-1], tolerance)
 
 
+def each_number(output: str = "result") -> Property:
+    """Where several numbers were predicted: say which is right, and never what the others should be."""
+
+    def test(attempt, case, rng):
+        right, given = attempt.expected(0)[output], attempt.result[output]
+        near = np.isclose(given, right, attempt.exercise.rtol, attempt.exercise.atol)
+        if not near.all():
+            each = zip(given.tolist(), near, strict=True)
+            told = [
+                f"Number {i}, {x:.4g}: {'right' if ok else 'not yet'}."
+                for i, (x, ok) in enumerate(each, 1)
+            ]
+            raise Mismatch(" ".join(told))
+
+    return Property("each number", test)
+
+
 def _unchanged(attempt, inputs, output, text, tolerance):
     got = attempt(**inputs)[output]
     if not same(attempt.result[output], got, tolerance, tolerance):

@@ -163,6 +163,12 @@ def pool_with_repeat(query, key, value, is_word):
     return np.einsum("bts,bsv->btv", weights, value), weights
 
 
+def pool_by_the_courses_attention(query, key, value, is_word):
+    return attention.scaled_dot_product_attention(
+        query=query, key=key, value=value, mask=is_word[:, None, :]
+    )
+
+
 def near_by_distance(query, key, value, temperature):
     distance2 = ((query[:, None, :] - key[None, :, :]) ** 2).sum(-1)
     weights = attention.softmax(-distance2 / (2 * temperature))
@@ -203,7 +209,12 @@ ALTERNATIVES = {
     "score_spread": [[8, 32, 64], (8.0, 32.0, 64.0), np.array([8.05, 31.9, 63.6])],
     "decoder_mask": [mask_from_comparison, mask_from_tril, mask_in_lists, mask_multiplied],
     "mask_test": [check_one_item, check_by_assert, check_by_largest_difference, check_every_key],
-    "square_test": [pool_item_by_item, pool_with_newaxis, pool_with_repeat],
+    "square_test": [
+        pool_item_by_item,
+        pool_with_newaxis,
+        pool_with_repeat,
+        pool_by_the_courses_attention,
+    ],
     "nearness": [
         near_by_distance,
         near_with_all_terms,

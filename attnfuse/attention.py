@@ -6,7 +6,7 @@ Letters: B batch, T query positions, S key positions, H width of a key, V width 
 
 import numpy as np
 
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 
 
 @course_version

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from attnfuse import attention
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 
 
 def numerical_gradient(

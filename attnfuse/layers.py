@@ -6,7 +6,7 @@ a zero context and zero gradients, in half precision too. Where a key carries a 
 `Embedding(mask_zero=True)`, say), its padding is closed as well; the query's mask is handed on.
 """
 
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
 with quiet():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attnfuse import settings
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 
 PAD, START, END = 0, 1, 2  # the first three word tokens; a letter token 0 is padding, too
 LIMIT = 10_000

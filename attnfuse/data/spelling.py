@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from attnfuse import settings
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 
 PAD, START, END = 0, 1, 2  # the first three phoneme tokens; a letter token 0 is padding, too
 SHORTEST, LONGEST = 3, 8  # letters

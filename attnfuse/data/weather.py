@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from attnfuse.checking.own import course_version
+from attnfuse.own import course_version
 
 YEAR = 365  # days around the circle; 31 December of the leap year 2012 is day 366, at day 1's place
 

@@ -1,1 +1,0 @@
-from attnfuse.own import WriteYourOwn, course_version, switched_off  # noqa: F401

@@ -76,7 +76,7 @@ claim("w on the diagonal, minus w·w' everywhere", np.allclose(table, formula))
 #
 # Nudge one score at a time. How fast does the *context* change? Predict three slopes: for score 1, score 2 and score 3.
 #
-# Answer such as `slope = (1, 2, 3)`.
+# Answer such as `slope = (1, 2, 3)`, to 1 %.
 
 # %% exercise="pull"
 slope = None  # your answer: three numbers
@@ -158,7 +158,7 @@ check("softmax_gradient", softmax_gradient)
 # Write `attend_backward(query, key, value, d_context, mask=None)` for `softmax(query keyᵀ / √H) value`.
 #
 # - `query` is `(B, T, H)`, `key` `(B, S, H)`, `value` `(B, S, V)`, `d_context` `(B, T, V)`.
-# - `mask` is None or bool, broadcastable to `(B, T, S)`; True means *may attend*.
+# - `mask` is None or bool, broadcastable to `(B, T, S)`, so `(T, S)` or `(S,)` will do; True means *may attend*.
 # - Return `(d_query, d_key, d_value)`, each of the shape of its input.
 # - A query without any key adds nothing to any slope: zeros, never NaN.
 #
@@ -264,7 +264,7 @@ plot.show(ax.figure, alt=alt)
 #
 # Now write `gradient_is_right(backward)`: True if the function returns the true slopes, False if not. It is called as `backward(query=…, key=…, value=…, d_context=…, mask=…)`, with shapes `(B, T, H)`, `(B, S, H)`, `(B, S, V)`, `(B, T, V)`, `(B, T, S)`, and returns `(d_query, d_key, d_value)`.
 #
-# It is tried on right functions and on broken ones: no 1/√H · only the softmax's diagonal · no mask · 1/√H at `d_value` · `d_key` 1 % too large · `d_context` ignored.
+# It is tried on right functions and on broken ones: no 1/√H · only the softmax's diagonal · no mask · 1/√H at `d_value` · `d_key` 1 % too large, or too small · `d_context` ignored · NaN.
 #
 # `pool` and `numerical_gradient` are yours to use.
 #

@@ -239,7 +239,7 @@ claim("the colleague's function passes its test", np.allclose(got, expected))
 # - `query` is `(B, T, N·H)`, `key` `(B, S, N·H)`, `value` `(B, S, N·V)`; `heads` is N.
 # - `mask` is None or bool `(B, T, S)`: the same for all heads of an item.
 # - Return `(context, weights)`: `(B, T, N·V)`, each head's V columns side by side, and `(B, N, T, S)`.
-# - A query that may see no key gets zeros.
+# - A query that may see no key gets zeros. Scores may be in the thousands.
 #
 # Of the course's functions only `multi_head_attention` is switched off in the check; `split_heads`, `merge_heads`, `attention_pooling` and `scaled_dot_product_attention` from `attention` are yours to use.
 #
@@ -384,7 +384,7 @@ plot.show(fig, alt="Scores over the distance: three curves when codes are added,
 # %% [markdown] task="rotary_heads"
 # Put it together. Write `rotary_heads(query, key, value, heads)`: multi-head attention whose heads know the places.
 #
-# - `query` is `(B, T, N·H)`, `key` `(B, S, N·H)`, `value` `(B, S, N·V)`, all projected. H is even.
+# - `query` is `(B, T, N·H)`, `key` `(B, S, N·H)`, `value` `(B, S, N·V)`, all projected. H is even; scores may be in the thousands.
 # - In *every head*, the pairs of query and key are turned by their place, 0, 1, 2, …
 # - Return `(context, weights)`: `(B, T, N·V)` and `(B, N, T, S)`.
 #
@@ -466,7 +466,7 @@ plot.show(
 # %% [markdown] task="rotate"
 # Write the turning yourself: `turn(x, positions)`.
 #
-# - `x` is `(B, T, H)`, H even; `positions` is `(T,)`, any numbers, also negative ones.
+# - `x` is `(B, T, H)`, H even; `positions` is `(T,)`, any numbers, also negative ones and fractions.
 # - The pair of columns (2i, 2i+1) is turned by the angle φ = position / 10000^(2i/H): (a, b) becomes (a cos φ − b sin φ, a sin φ + b cos φ).
 # - Return `(B, T, H)`; do not change `x`. The course's `attention.rotary` is switched off in the check.
 #

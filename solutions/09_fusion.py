@@ -134,9 +134,9 @@ plot.show(fig, alt="Arrows, cat faces, runners and mailboxes: almost equal withi
 #
 # Find the bug and write `split(base, share, seed)` without it.
 #
-# - `base` is int `(B,)`, equal for near-twins. Return `(train, test)`, two arrays of row numbers; every row is in exactly one of them.
-# - About `share` of the *bases* go to the test part. Another seed deals other bases.
-# - Bases have different sizes, so the number of test rows may differ a little.
+# - `base` is int `(B,)`, equal for near-twins, in any order. Return `(train, test)`, two arrays of row numbers; every row is in exactly one of them.
+# - `share` of the *bases*, rounded up or down, go to the test part, whatever their sizes.
+# - The same seed deals the same bases again, another seed others.
 # - Use NumPy; the check switches the course's `emoji.split_by_base` off.
 #
 # <details><summary>Hint</summary>
@@ -396,7 +396,7 @@ print("sum, 21 ReLU units, dense, right:", fusion.accuracy(logits, target))
 # Finish `call`. `build` is given: `image_factors` is `(R, D + 1, F)`, `text_factors` `(R, E + 1, F)`; the last row meets the 1.
 #
 # - `inputs` is `[image (B, D), text (B, E)]`. For every r, project the image (with its 1) by `image_factors[r]` and the text by `text_factors[r]`; multiply; sum over r. Return `(B, F)`.
-# - Use `keras.ops`: `ops.concatenate`, `ops.ones_like`, `ops.einsum`, `ops.sum`. The course's `fusion.LowRankBilinear` is switched off in the check.
+# - Use `keras.ops`, so that both weights can be trained: `ops.concatenate`, `ops.ones_like`, `ops.einsum`, `ops.sum`. The course's `fusion.LowRankBilinear` is switched off in the check.
 #
 # <details><summary>Hint</summary>
 #

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attnfuse import attention
-from attnfuse.exercises.lesson_04 import heads_by_loops, rotary_heads_by_loops
+from attnfuse.exercises.lesson_04 import many_heads, rotary_heads
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -27,11 +27,11 @@ def test_multi_head_is_its_definition(seed):
     for got, expected in (
         (
             attention.multi_head_attention(query, key, value, heads, mask),
-            heads_by_loops(query, key, value, heads, mask),
+            many_heads.by_loops(query, key, value, heads, mask),
         ),
         (
             attention.multi_head_attention(query, key, value, heads, rotate=True),
-            rotary_heads_by_loops(query, key, value, heads),
+            rotary_heads.by_loops(query, key, value, heads),
         ),
     ):
         for ours, loops in zip(got, expected, strict=True):

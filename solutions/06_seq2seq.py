@@ -76,7 +76,7 @@ claim("no number is in two parts", len(set.union(*parts)) == sum(map(len, parts)
 # %% [markdown] task="shift_targets"
 # Write `shift(target)`. `target` is int `(B, T)`, such as `data.train.target`. Return what the decoder reads, int `(B, T)`: each row begins with START, and at position t stands the token that is to be written at t−1.
 #
-# Behind a sentence's END the row may hold whatever the rule gives; padding is left out of the loss. NumPy is enough: the course's `shift_targets` is switched off while your answer is judged.
+# The rule holds behind END, too (padding is left out of the loss). NumPy is enough: the course's `shift_targets` is switched off while your answer is judged.
 #
 # <details><summary>Hint</summary>
 #
@@ -346,7 +346,7 @@ claim("in at least 9 of 10 the weights step back", back >= 0.9)
 # `models.free_running` computed everything anew for every word. A translator in use goes on from its state, one word at a time.
 
 # %% [markdown] task="greedy_decode"
-# Write `greedy(step, state, longest)`, which returns the list of written tokens, without START and END.
+# Write `greedy(step, state, longest)`, which returns the list of written tokens (int), without START and END.
 #
 # `step(token, state)` reads one token and returns `(logits, state)`: a score for every word as the next one, and the state to go on from. Begin with START and the given state; take the word with the highest score; stop at END, or after `longest` words. (`models.greedy_decode`, the course's, is switched off while your answer is judged.)
 #

@@ -82,7 +82,10 @@ class Attempt:
             try:
                 self.result = self.on(i)
                 seen = self.exercise.seen
-                self._behaviours[i] = seen(self, self.cases[i]) if seen else self.result
+                found = seen(self, self.cases[i]) if seen else self.result
+                if self.exercise.value:
+                    found = {name: _truths_as_numbers(x) for name, x in found.items()}
+                self._behaviours[i] = found
             except Failure as failure:
                 self._behaviours[i] = {"failure": failure.checked}
         return self._behaviours[i]
@@ -202,8 +205,11 @@ class Attempt:
         if got.shape != want.shape:
             letters = ", ".join(self.exercise.outputs[name].split())
             letters = f"({letters}) = " if letters else ""
+            short = (want, got) if max(want.ndim, got.ndim) < 2 else (None, None)
             raise Failure(
-                f"`{name}` has shape {got.shape}; expected {letters}{want.shape}.", checked="shape"
+                f"`{name}` has shape {got.shape}; expected {letters}{want.shape}.",
+                *short,
+                checked="shape",
             )
         if want.dtype.kind == "b" and got.dtype.kind != "b":
             raise Failure(

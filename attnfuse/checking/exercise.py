@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Property:
 class Verdict:
     """What a judged answer gets.
 
-    `misconception` is the name of the recognised slip, two names joined by " + ", or None.
+    `misconception` is the name of the recognised slip, several names joined by " + ", or None.
     """
 
     exercise: str
@@ -271,9 +272,13 @@ class Exercise:
 
     def pairs(self) -> list[tuple[Slip, Slip]]:
         """Every two slips that change different parameters of the sketch."""
+        return self.groups(2)
+
+    def groups(self, size: int) -> list[tuple[Slip, ...]]:
+        """Every `size` slips that change different parameters of the sketch."""
         return [
-            (one, other)
-            for i, one in enumerate(self.slips)
-            for other in self.slips[i + 1 :]
-            if not set(one.change) & set(other.change)
+            group
+            for group in combinations(self.slips, size)
+            if len({name for slip in group for name in slip.change})
+            == sum(len(slip.change) for slip in group)
         ]

@@ -18,7 +18,7 @@ class Found:
 
 
 def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
-    """Try every slip alone, then in pairs, on the case that failed first, then on the others.
+    """Try every slip alone, then in pairs (of a value in threes, too), the telling case first.
 
     Args:
         exercise: whose slips are tried.
@@ -46,24 +46,25 @@ def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
     if single:
         sentences = {says[name] for name in single}
         return Found(single[0], [says[single[0]]]) if len(sentences) == 1 else None
-    return shared(exercise, [p for p in exercise.pairs() if behaves(exercise.sketched(*p))])
+    for size in (2, 3) if exercise.value else (2,):
+        groups = [g for g in exercise.groups(size) if behaves(exercise.sketched(*g))]
+        if groups:
+            return shared(exercise, groups)
+    return None
 
 
-def shared(exercise: Exercise, pairs: Sequence[tuple[Slip, Slip]]) -> Found | None:
-    """What pairs of slips that behave alike have in common."""
-    if not pairs:
-        return None
-    if len(pairs) == 1:
-        return Found(" + ".join(slip.name for slip in pairs[0]), sentences(exercise, pairs[0]))
-    names = set.intersection(*({slip.name for slip in pair} for pair in pairs))
-    common = [slip for slip in pairs[0] if slip.name in names]
+def shared(exercise: Exercise, groups: Sequence[tuple[Slip, ...]]) -> Found | None:
+    """What groups of slips that behave alike have in common."""
+    if len(groups) == 1:
+        return Found(" + ".join(slip.name for slip in groups[0]), sentences(exercise, groups[0]))
+    names = set.intersection(*({slip.name for slip in group} for group in groups))
+    common = [slip for slip in groups[0] if slip.name in names]
     return Found(common[0].name, [common[0].says, MORE]) if common else None
 
 
-def sentences(exercise: Exercise, pair: tuple[Slip, Slip]) -> list[str]:
+def sentences(exercise: Exercise, group: tuple[Slip, ...]) -> list[str]:
     """A pair's own sentence, or those of its slips."""
-    one, other = pair
-    for names in ((one.name, other.name), (other.name, one.name)):
-        if names in exercise.together:
-            return [exercise.together[names]]
-    return [one.says, other.says]
+    for pair, sentence in exercise.together.items():
+        if set(pair) == {slip.name for slip in group}:
+            return [sentence]
+    return [slip.says for slip in group]

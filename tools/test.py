@@ -1,7 +1,7 @@
 """Everything CI runs, in order; stops at the first failure and says how long each step took.
 
-By default each lesson runs in full once (nbval, solved) and the other rounds are quick;
-`--full` runs every round in full.
+By default each lesson runs in full once (solved, in tests/test_lessons.py) and the other rounds are
+quick; `--full` runs every round in full, for every lesson.
 """
 
 import argparse
@@ -17,7 +17,6 @@ PYTEST = [sys.executable, "-m", "pytest"]
 
 def steps(full: bool) -> list[tuple[str, list[str], dict[str, str]]]:
     """Name, command, and what is added to the environment."""
-    solved = [str(p.relative_to(ROOT)) for p in sorted((ROOT / "solutions").glob("*.ipynb"))]
     rounds = {"ATTNFUSE_TEST_FULL": "1"} if full else {}
     two = ["-n", "2", "--dist", "worksteal"]
     colab = [sys.executable, "tools/colab.py", "--if-present", *(["--full"] if full else [])]
@@ -26,7 +25,6 @@ def steps(full: bool) -> list[tuple[str, list[str], dict[str, str]]]:
         ("format", [sys.executable, "-m", "ruff", "format", "--check", "."], {}),
         ("drift", [sys.executable, "tools/build.py", "--check"], {}),
         ("tests", [*PYTEST, "tests", *two, "--durations=10"], rounds),
-        ("notebooks", [*PYTEST, "--nbval", "--nbval-cell-timeout=600", *solved], {}),
         ("colab", colab, {}),
     ]
 

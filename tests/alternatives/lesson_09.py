@@ -12,16 +12,16 @@ def split_isin(base, share, seed):
 def split_scikit_learn(base, share, seed):
     from sklearn.model_selection import GroupShuffleSplit
 
-    splitter = GroupShuffleSplit(n_splits=1, test_size=share, random_state=seed)
+    splitter = GroupShuffleSplit(test_size=share, random_state=seed)
     return next(splitter.split(base, groups=base))
 
 
 def split_by_rank(base, share, seed):
-    """A random number for each base; the smallest are dealt to the test. Lists, not sorted."""
+    """A random number for each base; the smallest, rounded down, are dealt to the test. Lists."""
     names, family = np.unique(base, return_inverse=True)
     rank = np.random.default_rng(seed).random(len(names)).argsort().argsort()
-    test = [row for row in range(len(base)) if rank[family[row]] < np.floor(share * len(names))]
-    return list(set(range(len(base))) - set(test)), test[::-1]
+    test = [row for row in range(len(base)) if rank[family[row]] < int(share * len(names))]
+    return list(set(range(len(base))) - set(test)), test
 
 
 def contributions_slices(image, text, matrix):
@@ -38,7 +38,7 @@ def contributions_zeros(image, text, matrix):
 
 def contributions_remainder(image, text, matrix):
     """The text's part is what the image's part leaves."""
-    from_image = np.einsum("bd,dc->bc", image, matrix[: image.shape[-1]])
+    from_image = np.einsum("bd,dc->bc", image, matrix[: image.shape[1]])
     return [from_image, np.hstack([image, text]) @ matrix - from_image]
 
 
@@ -98,8 +98,8 @@ def low_rank_loop(ops, image, text, U, V):
 
 def low_rank_bias(ops, image, text, U, V):
     """The last row of the factors as a bias instead of an appended 1."""
-    image = ops.matmul(image[None], U[:, :-1]) + U[:, -1:]
-    text = ops.matmul(text[None], V[:, :-1]) + V[:, -1:]
+    image = ops.matmul(image, U[:, :-1]) + U[:, -1:]
+    text = ops.matmul(text, V[:, :-1]) + V[:, -1:]
     return ops.sum(image * text, axis=0)
 
 

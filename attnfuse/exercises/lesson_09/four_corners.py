@@ -21,22 +21,22 @@ def cases(rng):
         inputs = draw(rng, image=(B, D), other_image=(B, D), text=(B, E), other_text=(B, E))
         return Case({"model": Handle(name, model), **inputs}, name)
 
-    def additive(D, E, C):
-        to_image, to_text = rng.standard_normal((D, C)), rng.standard_normal((E, C))
-        return lambda image, text: np.maximum(image, 0) @ to_image + np.tanh(text) @ to_text
-
-    def bilinear(D, E, C):
-        tensor = rng.standard_normal((D, E, C))
-        return lambda image, text: np.einsum("bd,be,dec->bc", image, text, tensor)
-
     def relu(D, E, C):
-        first, last = rng.standard_normal((D + E, 6)), rng.standard_normal((6, C))
+        first, last = draw(rng, first=(D + E, 6), last=(6, C)).values()
         return lambda image, text: np.maximum(np.concatenate([image, text], 1) @ first, 0) @ last
 
+    to_image, to_text, tensor = draw(rng, i=(2, 2), t=(3, 2), both=(2, 3, 4)).values()
+
+    def additive(image, text):
+        return np.maximum(image, 0) @ to_image + np.tanh(text) @ to_text
+
+    def product(image, text):
+        return np.einsum("bd,be,dec->bc", image, text, tensor)
+
     return [
-        case(1, 2, 3, "an additive model, f(image) + g(text)", additive(2, 3, 2)),
+        case(1, 2, 3, "an additive model, f(image) + g(text)", additive),
         case(2, 3, 3, "a hidden ReLU layer, both widths equal", relu(3, 3, 4)),
-        case(3, 2, 3, "a product of image and text", bilinear(2, 3, 4)),
+        case(3, 2, 3, "a product of image and text", product),
         case(4, 3, 2, "a hidden ReLU layer", relu(3, 2, 5)),
     ]
 
@@ -53,11 +53,13 @@ def sketch(
     signs=(1, -1, -1, 1),
     effect=lambda x: x,
     compare=np.subtract,
-    give=lambda x: x,
+    scale=1,
+    size=lambda x: x,
+    over=lambda x: x,
 ):
     corners = [(image, text), (other_image, text), (image, other_text), (other_image, other_text)]
     a, b, c, d = (s * on(call(model, *at)) for s, at in zip(signs, corners, strict=True))
-    return give(compare(effect(a + b), effect(-c - d)))
+    return over(size(compare(effect(a + b), effect(-c - d)) / scale))
 
 
 FOUR_CORNERS = Exercise(
@@ -115,10 +117,9 @@ FOUR_CORNERS = Exercise(
         "call": {"text before image": lambda model, image, text: model(text, image)},
         "effect": {"absolute values of the parts": np.abs, "squares of the parts": np.square},
         "compare": {"a ratio": np.divide},
-        "give": {
-            "the size of the difference": np.abs,
-            "squared": np.square,
-            "the mean of four": lambda x: x / 4,
+        "scale": {"the mean of four": 4},
+        "size": {"the size of the difference": np.abs, "squared": np.square},
+        "over": {
             "added up over the classes": lambda x: x.sum(axis=-1),
             "the mean over the batch": lambda x: x.mean(axis=0),
         },

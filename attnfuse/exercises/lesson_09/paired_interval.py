@@ -27,7 +27,7 @@ def cases(rng):
         right_a[:, :5] = [True, False, False, False, True]
         right_a[0, 1] = True  # an item on which the seeds disagree
         right_b[:, :5] = [False, False, False, True, False]
-        right_b[0, 2] = right_b[-1, 4] = True  # no seed of B is like another
+        right_b[-1, [1, 4]] = right_b[0, 2] = True  # here A, there B; no seed of B is like another
         return Case({"right_a": right_a, "right_b": right_b}, note)
 
     a = np.array([[1, 1, 1, 0, 1], [1, 0, 1, 0, 1]], bool)
@@ -55,14 +55,6 @@ def in_the_middle(attempt, case, rng):
         raise Mismatch(text, right[0] - right[1], got)
 
 
-def all_seeds_twice(inputs, rng):
-    return {name: np.concatenate([x, x]) for name, x in inputs.items()}
-
-
-def seeds_turned(inputs, rng):
-    return {**inputs, "right_a": inputs["right_a"][::-1].copy()}
-
-
 def sketch(
     right_a,
     right_b,
@@ -84,17 +76,8 @@ def var(x, ddof):
     return np.square(x - x.mean()).sum() / np.float64(len(x) - ddof)
 
 
-def bools(x):
-    raise TypeError
-
-
 def percentiles(right_a, right_b):
     return tuple(np.percentile(right_a.mean(axis=0) - right_b.mean(axis=0), (2.5, 97.5)))
-
-
-def two_intervals(right_a, right_b):
-    (low_a, high_a), (low_b, high_b) = (sketch(x, 0 * x) for x in (right_a, right_b))
-    return low_a - high_b, high_a - low_b
 
 
 PAIRED_INTERVAL = Exercise(
@@ -113,10 +96,16 @@ PAIRED_INTERVAL = Exercise(
         Property("low before high", low_first),
         Property("the middle", in_the_middle),
         properties.stays(
-            "every seed twice", "Listing every seed twice moved `low`.", all_seeds_twice, "low"
+            "every seed twice",
+            "Listing every seed twice moved `low`.",
+            lambda inputs, rng: {name: np.repeat(x, 2, axis=0) for name, x in inputs.items()},
+            "low",
         ),
         properties.stays(
-            "order of the seeds", "Another order of A's seeds moved `low`.", seeds_turned, "low"
+            "order of the seeds",
+            "Another order of A's seeds moved `low`.",
+            lambda inputs, rng: {**inputs, "right_a": inputs["right_a"][::-1].copy()},
+            "low",
         ),
     ],
     sketch=sketch,
@@ -127,10 +116,11 @@ PAIRED_INTERVAL = Exercise(
     over the seeds | Your interval says how far the seeds differ. It leaves out that another test set would hold other items.
     a sum over the seeds | An item's number is the *mean* over the seeds, between −1 and 1; yours is their sum.
     a majority vote | Each item counts by a vote among its seeds. Right with two of three seeds is two thirds: take the mean.
-    bools cannot be subtracted | NumPy does not subtract True and False. Make numbers first: `right_a.astype(float)`, or the mean over the seeds.
+    bools cannot be subtracted | Are these bools that you subtract? NumPy does not subtract True and False. Make numbers first: `right_a.astype(float)`, or the mean over the seeds.
     B minus A | Your interval is for B − A. Asked for is how much more often *A* is right.
     differences without sign | An item on which B is better must count against A. Keep the sign of each item's difference.
     A alone | B takes no part in your interval.
+    disagreements counted | You count the items on which A and B disagree. One on which B is right must count against A: keep the sign.
     std without ddof=1 | You divide the sum of squares by the number of values. Use `std(ddof=1)`, which divides by one less.
     unpaired | You treat the two models as if they had been tested on different items. Both saw the same ones: easy items are easy for both, and that cancels in the difference, item by item.
     the variance | You take the variance where the standard deviation belongs, its square root.
@@ -148,7 +138,6 @@ PAIRED_INTERVAL = Exercise(
     around 0 | Your interval has 0 in its middle. Its middle is the mean difference; whether 0 lies inside is the question.
     not two numbers | Two numbers are asked for, the lower and the upper end, and nothing beside them.
     percentiles of the items | These are percentiles of the items' differences: where 95 % of single items lie. Asked for is how well their *mean* is known: 1.96 standard errors on each side.
-    two intervals | You make an interval for each model and take one from the other. Make one number per item first, A minus B, and *one* interval of these: what is easy for both then cancels.
     """,
     choices={
         "items": {
@@ -158,7 +147,7 @@ PAIRED_INTERVAL = Exercise(
             "over the seeds": lambda x: x.mean(axis=1),
             "a sum over the seeds": lambda x: 1.0 * x.sum(axis=0),
             "a majority vote": lambda x: 1.0 * (x.mean(axis=0) > 0.5),
-            "bools cannot be subtracted": bools,
+            "bools cannot be subtracted": lambda x: x - x,
         },
         "gain": {
             "B minus A": lambda a, b: b - a,
@@ -187,7 +176,7 @@ PAIRED_INTERVAL = Exercise(
     },
     wholes={
         "percentiles of the items": percentiles,
-        "two intervals": two_intervals,
+        "disagreements counted": lambda right_a, right_b: sketch(right_a != right_b, 0 * right_b),
     },
     cancel=[("std without ddof=1", "divided by the root of one less")],
     own=["attnfuse.fusion.paired_interval"],

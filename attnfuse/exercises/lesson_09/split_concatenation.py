@@ -68,34 +68,13 @@ def sketch(
     return parts[order[0]], parts[order[1]]
 
 
-def where_equal(first, D, E, B):
-    if D != E:
-        raise ValueError
-    return first
-
-
-def never(both, matrix, D):
+def fails(*_):
     raise ValueError
 
 
 def beside_ones(both, matrix, D):
     (image, text), (top, bottom) = pieces(both, matrix, D), pieces(np.ones_like(both), matrix, D)
     return image + bottom, text + top
-
-
-def beside_the_mean(both, matrix, D):
-    image, text = pieces(both, matrix, D)
-    return image + text.mean(axis=0), text - text.mean(axis=0)
-
-
-def columns(both, matrix, D):
-    half = matrix.shape[1] // 2
-    return both @ matrix[:, :half], both @ matrix[:, half:]
-
-
-def not_added(both, matrix, D):
-    products = both[:, :, None] * matrix
-    return products[:, :D], products[:, D:]
 
 
 SPLIT_CONCATENATION = Exercise(
@@ -118,8 +97,8 @@ SPLIT_CONCATENATION = Exercise(
     ],
     sketch=sketch,
     says="""
-    a piece that does not fit | A piece of the matrix does not fit its features. Rows belong to features, columns to classes: cut the *rows*, after `image.shape[1]` of them.
-    fits where the widths are equal | Where the widths differ, a piece of the matrix does not fit its features. The cut belongs where the image features end: after `image.shape[1]` rows.
+    a piece that does not fit | Two arrays do not fit together. Rows of the matrix belong to features, columns to classes: cut the *rows*, after `image.shape[1]` of them.
+    fits where the widths are equal | Where the widths differ, two arrays do not fit together. The cut belongs where the image features end: after `image.shape[1]` rows.
     cut in the middle | You cut in the middle. The cut belongs where the image features end: after `image.shape[1]` rows.
     cut after the text's width | You cut after as many rows as the *text* has features. The rows of the image come first, `image.shape[1]` of them.
     cut after the batch | You cut after as many rows as there are *items*. How many rows the image has is `image.shape[1]`; `len(image)` is the batch.
@@ -128,10 +107,10 @@ SPLIT_CONCATENATION = Exercise(
     text first | The first rows of the matrix meet the text. The concatenation is [image, text]: the image's rows come first.
     everything from the image | One of your parts is the whole concatenation, the other zero. The whole still moves when either modality moves: cut the matrix.
     the whole, and the text again | One of your parts is the whole concatenation. It may hold its own modality's products only.
+    the text at the first rows | The text's features meet the first rows of the matrix, which are the image's. Theirs come after these, from row `image.shape[1]` on.
     half each | Each of your parts is half of the logits. They add up, but each depends on both modalities.
     the whole twice | Each of your parts is all of the logits. Each may hold its own modality's products only.
     ones for the other | In each part the other modality counts as if its features were 1: its rows are still added. With 0 in their place, or with a cut, they are not.
-    the mean of the other | The mean over the batch of one modality's products is in the other's part. A part must not depend on the other modality at all.
     cut the columns | You cut the columns of the matrix. A column belongs to a class, a *row* to an input feature: cut the rows.
     not added up | The products are there, feature by feature. A logit is their *sum* over the features: a matrix product.
     the first item for all | Every item gets the logits of the first one. Each has its own features.
@@ -144,21 +123,23 @@ SPLIT_CONCATENATION = Exercise(
     """,
     choices={
         "alone": {
-            "a piece that does not fit": never,
-            "everything from the image": lambda both, matrix, D: (both @ matrix, 0 * both @ matrix),
-            "the whole, and the text again": lambda both, matrix, D: (
-                both @ matrix,
-                both[:, D:] @ matrix[D:],
+            "a piece that does not fit": fails,
+            "everything from the image": lambda both, W, D: (both @ W, 0 * both @ W),
+            "the whole, and the text again": lambda both, W, D: (both @ W, both[:, D:] @ W[D:]),
+            "the text at the first rows": lambda both, W, D: (
+                both[:, :D] @ W[:D],
+                both[:, D:] @ W[: both.shape[1] - D],
             ),
-            "half each": lambda both, matrix, D: (both @ matrix / 2, both @ matrix / 2),
-            "the whole twice": lambda both, matrix, D: (both @ matrix, both @ matrix),
+            "half each": lambda both, W, D: (both @ W / 2, both @ W / 2),
+            "the whole twice": lambda both, W, D: (both @ W, both @ W),
             "ones for the other": beside_ones,
-            "the mean of the other": beside_the_mean,
-            "cut the columns": columns,
-            "not added up": not_added,
+            "cut the columns": lambda both, W, D: [
+                both @ half for half in np.array_split(W, 2, axis=1)
+            ],
+            "not added up": lambda both, W, D: np.split(both[:, :, None] * W, [D], axis=1),
         },
         "cut": {
-            "fits where the widths are equal": where_equal,
+            "fits where the widths are equal": lambda first, D, E, B: first if D == E else fails(),
             "cut in the middle": lambda first, D, E, B: (D + E) // 2,
             "cut after the text's width": lambda first, D, E, B: E,
             "cut after the batch": lambda first, D, E, B: B,

@@ -5,7 +5,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 
 def find(name: str):
@@ -20,6 +21,8 @@ def find(name: str):
 
 
 def off_value(answer):
+    if isinstance(answer, str):
+        return answer[::-1] + "?"
     return [off_value(x) for x in answer] if isinstance(answer, list | tuple) else answer + 1
 
 

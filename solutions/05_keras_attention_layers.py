@@ -86,9 +86,9 @@ for dtype in ("float32", "float16"):
 #
 # Write `call` of a layer for scaled dot-product attention. `layer(…)` runs it.
 #
-# - `query` `(B, T, D)`, `key` `(B, S, D)`, `value` `(B, S, V)`. `mask` is None or bool, broadcastable to `(B, T, S)`, True = may attend.
+# - `query` `(B, T, D)`, `key` `(B, S, D)`, `value` `(B, S, V)`. `mask` is None or bool, broadcastable to `(B, T, S)` (`(S,)`, too), True = may attend.
 # - Return `(context, weights)`, `(B, T, V)` and `(B, T, S)`. The scores are divided by √D.
-# - A query without an allowed key gets zero weights and a zero context. No NaN anywhere, in float16 neither, and not in the gradient.
+# - A query without an allowed key gets zero weights and a zero context. No NaN anywhere, however large the scores, in float16 neither, and not in the gradient. (Inside you may compute in float32.)
 #
 # Use `keras.ops`. It has NumPy's names: `ops.matmul`, `ops.transpose`, `ops.where`, and `ops.softmax`. `attnfuse.layers` and `attnfuse.attention` are switched off.
 #
@@ -241,7 +241,7 @@ for name, scores in table.items():
 #
 # - `query` `(B, T, …)`, `key` and `value` `(B, S, …)`. Project each: matrix, then bias, to `(B, T, D)` or `(B, S, D)`, D = `self.width`.
 # - Split into N = `self.heads` heads, each H = D/N wide; head n gets columns n·H up to (n+1)·H. In each head, scores are divided by √H.
-# - `mask` is None or bool `(B, T, S)`; `key_mask` is None or bool `(B, S)`. Both may come. A key is open if neither closes it. Where nothing is open, weights are zero.
+# - `mask` is None or bool `(B, T, S)`; `key_mask` is None or bool `(B, S)`. Both may come. A key is open if neither closes it. Where nothing is open, weights are zero (the output's bias stays).
 # - Merge the heads, apply the output's matrix and bias. Return the output `(B, T, D)`; with `return_weights=True` return `(output, weights)`, weights `(B, N, T, S)`.
 #
 # `layers.masked_softmax(scores, mask)` does section 2 for you. `layers.MultiHeadAttention` is switched off.
@@ -605,7 +605,7 @@ check("across_batch", fuse)
 #     return layer(x, x, attention_mask=closed)
 # ```
 #
-# `layer` is a `keras.layers.MultiHeadAttention`, `x` is `(B, T, D)`. `future` `(T, T)` is 1.0 where the key comes later than the query, `padding` `(B, T)` is 1.0 at padding; both 0.0 elsewhere. Write `masked_attention` so that words see neither.
+# `layer` is a `keras.layers.MultiHeadAttention`, `x` is `(B, T, D)`. `future` `(T, T)` is 1.0 where the key comes later than the query, `padding` `(B, T)` is 1.0 at padding; both 0.0 elsewhere. Write `masked_attention` so that words see neither; what comes out at padding does not count.
 #
 # <details><summary>Hint</summary>
 #

@@ -102,8 +102,8 @@ for name, asked in (("1 January", 1), ("31 December", 365)):
 # %% [markdown] task="days_apart"
 # Both dates should draw about half of their weight from each side of New Year. The second does
 # not: there is a bug in `broken_days_apart`. Find it, and write `days_apart(query, key)`. It takes
-# whole days of the year, `query (T,)` and `key (S,)`, and returns the distances `(T, S)`, the
-# shorter way round. Day 366 of a leap year lies at the place of day 1.
+# whole days of the year, 1 to 366, `query (T,)` and `key (S,)`, and returns the distances `(T, S)`,
+# the shorter way round (integers or floats). Day 366 of a leap year lies at the place of day 1.
 #
 # The try-it cell should print the rows `0 9 6 1` and `1 10 5 0`. You can go on with an exercise
 # unsolved: the lesson uses `weather.days_apart`.
@@ -174,7 +174,8 @@ with np.errstate(invalid="ignore", over="ignore"):
 # $e^{s+c} = e^s e^c$ and $e^c$ cancels. So choose $c$ to make the exponentials harmless.
 #
 # Write `softmax(scores)`: `scores (T, S)` in, `weights (T, S)` out. No weight is negative, each row
-# sums to 1. Scores may be ±1000, and rows may be thousands apart.
+# sums to 1. Scores may be in the thousands, above or below 0, and as far apart, in a row or between
+# rows.
 #
 # <details><summary>Hint</summary>
 #
@@ -340,8 +341,8 @@ claim("other years only: 14, 18 and 22 days differ by at most 0.02 °C", np.ptp(
 # `value (S,)` and the years `(T,)` and `(S,)` make `(context, weights)`, `(T,)` and `(T, S)`.
 #
 # Keys of the query's own year get the weight 0. The remaining weights of each row sum to 1, even when
-# the keys of its own year score far higher. A query without any key of another year gets zero weights
-# and a zero context.
+# the keys of its own year, or other rows, score thousands higher. A query without any key of another
+# year gets zero weights and a zero context.
 #
 # You may use `attention.softmax(scores)`; the masking is yours. Set *weights* to 0 after the softmax,
 # or *scores* to minus infinity (`-np.inf`), whose exponential is 0, before it? One is right. A row of
@@ -425,8 +426,8 @@ claim("pooling against waves, two or three: less than two", max(np.abs(ratios[2:
 # %% [markdown] task="year_out_errors"
 # How wide, for any record? Write `year_out_errors(bandwidths, day, year, temperature)`. The last
 # three are a record, `(S,)` each; every day becomes a query and sees the keys of other years only.
-# Return the RMSE of each bandwidth, in the order given. Here you may use `weather.days_apart` and
-# `attention.attention_pooling(scores, value, mask)`.
+# Return the RMSE of each bandwidth, in the order given; bandwidths are any positive numbers, in an
+# array. Here you may use `weather.days_apart` and `attention.attention_pooling(scores, value, mask)`.
 
 
 # %% exercise="year_out_errors"

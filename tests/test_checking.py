@@ -191,7 +191,7 @@ def test_course_version_marks_methods():
 
 def test_check_prints_one_line_or_raises_without_traceback(capsys):
     check("weighted_average", lambda value, weights: (value * weights).sum() / weights.sum())
-    assert capsys.readouterr().out == "✓ weighted_average · 5 cases · 2 points\n"
+    assert capsys.readouterr().out == "✓ weighted_average · 9 cases · 2 points\n"
     with pytest.raises(CheckFailed) as failed:
         check("weighted_average", lambda value, weights: value.mean())
     lines = failed.value._render_traceback_()

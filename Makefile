@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3 || command -v python)
 RUN := .venv/bin/python
 ARGS ?=
 
-.PHONY: lab test test-all build check lint grade course colab bench setup
+.PHONY: lab test test-all build check lint grade course colab bench mutants setup
 
 lab: setup           ## copy the lessons into work/ and start JupyterLab
 	@.venv/bin/attnfuse lab $(ARGS)
@@ -35,6 +35,9 @@ colab: setup         ## run every lesson on Colab's versions, with only the whee
 
 bench: setup         ## print run times and sizes
 	@$(RUN) tools/bench.py
+
+mutants: setup       ## change one thing in a right answer: does its check notice? ARGS="--lesson 02"
+	@$(RUN) tools/mutants.py $(ARGS)
 
 setup:
 	@$(PYTHON) tools/setup_env.py

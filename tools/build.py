@@ -301,7 +301,7 @@ def notebook(lesson: Lesson):
         elif "quiz" in marks:
             quiz = QUIZZES[marks["quiz"]]
             options = "\n".join(
-                f"- **{a})** {o.text}" for a, o in zip(quiz.letters, quiz.options, strict=True)
+                f"- **{a})** {text}" for a, text in zip(quiz.letters, quiz.options, strict=True)
             )
             add("markdown", f"**Question.** {quiz.question}\n\n{options}", f"quiz-{quiz.id}-text")
             add("code", f'quiz("{quiz.id}", "{quiz.key}")', f"quiz-{quiz.id}")

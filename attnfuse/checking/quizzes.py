@@ -1,13 +1,11 @@
 """Ungraded questions with an explanation for every option."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a quiz: its `text` and the `explanation` shown to whoever chooses it."""
-
     text: str
     explanation: str
 
@@ -19,14 +17,19 @@ class Quiz:
     Args:
         id: unique in the course.
         question: Markdown.
-        options: two or more.
+        options: two or more: the text → what is said to whoever chooses it.
         answer: the index of the right option, or a function that computes it.
     """
 
     id: str
     question: str
-    options: list[Option]
+    options: Mapping[str, str]
     answer: int | Callable[[], int]
+
+    def __post_init__(self):
+        if isinstance(self.options, list):
+            pairs = {o.text: o.explanation for o in self.options}
+            object.__setattr__(self, "options", pairs)
 
     @property
     def letters(self) -> str:
@@ -46,6 +49,6 @@ class Quiz:
         letter = str(answer).strip().lower()
         if len(letter) != 1 or letter not in self.letters:
             return f"{answer!r} is not one of the options. {wanted}"
-        option = self.options[self.letters.index(letter)]
+        explanation = list(self.options.values())[self.letters.index(letter)]
         mark = "✓" if letter == self.key else "✗"
-        return f"{mark} {letter}) {option.explanation}"
+        return f"{mark} {letter}) {explanation}"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 from attnfuse.exercises.lesson_00.weighted_average import by_loop
 
 
@@ -21,7 +21,7 @@ QUIZZES = [
     Quiz(
         id="00-doubling",
         question="You double every weight. What happens to the weighted average?",
-        options=[Option(text, explanation) for text, explanation in OPTIONS.items()],
+        options=OPTIONS,
         answer=_effect_of_doubling,
     )
 ]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 from attnfuse.exercises.common import softmax
 
 
@@ -38,61 +38,32 @@ QUIZZES = [
     Quiz(
         id="02-shift",
         question="You add 100 to every score of a row. What happens to that row's weights?",
-        options=[
-            Option(
-                "Nothing.",
-                "e¹⁰⁰ is a factor of every term, above and below: softmax only sees differences.",
-            ),
-            Option(
-                "They get sharper.",
-                "Multiplying scores does that. Adding the same number cancels out.",
-            ),
-            Option(
-                "They get more even.",
-                "Dividing scores does that. Adding the same number cancels out.",
-            ),
-            Option(
-                "They overflow.",
-                "They would without the shift by the row's maximum. Our softmax takes it off first.",
-            ),
-        ],
+        options={
+            "Nothing.": "e¹⁰⁰ is a factor of every term, above and below: softmax only sees differences.",
+            "They get sharper.": "Multiplying scores does that. Adding the same number cancels out.",
+            "They get more even.": "Dividing scores does that. Adding the same number cancels out.",
+            "They overflow.": "They would without the shift by the row's maximum. Our softmax takes it off first.",
+        },
         answer=_shifted_scores,
     ),
     Quiz(
         id="02-own-day",
         question="You choose the bandwidth for the weather by the error on the very days that serve as keys, without a mask. Which one wins?",
-        options=[
-            Option(
-                "0.2 days",
-                "Each day gives nearly all its attention to its own date, itself included, and copies. The error is low and says little about a new year.",
-            ),
-            Option(
-                "2 days", "This wins when a day may not see itself: then it copies its neighbours."
-            ),
-            Option(
-                "20 days",
-                "This is good on a new year, and that is why the mask must hide the own year.",
-            ),
-        ],
+        options={
+            "0.2 days": "Each day gives nearly all its attention to its own date, itself included, and copies. The error is low and says little about a new year.",
+            "2 days": "This wins when a day may not see itself: then it copies its neighbours.",
+            "20 days": "This is good on a new year, and that is why the mask must hide the own year.",
+        },
         answer=_best_on_its_own_keys,
     ),
     Quiz(
         id="02-copies",
         question="Four keys fit a query equally well. Now the first one is listed twice. Which share of the attention do its two copies get together?",
-        options=[
-            Option(
-                "1/4",
-                "Attention does not know that two keys are copies. Each of the five gets a fifth.",
-            ),
-            Option(
-                "2/5",
-                "Five equal scores, five equal weights, two of them for the copies: attention counts.",
-            ),
-            Option(
-                "1/2",
-                "The first key is listed twice, but there are three others beside its two copies: two of five.",
-            ),
-        ],
+        options={
+            "1/4": "Attention does not know that two keys are copies. Each of the five gets a fifth.",
+            "2/5": "Five equal scores, five equal weights, two of them for the copies: attention counts.",
+            "1/2": "The first key is listed twice, but there are three others beside its two copies: two of five.",
+        },
         answer=_share_of_the_copied_key,
     ),
 ]

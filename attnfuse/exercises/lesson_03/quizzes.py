@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 from attnfuse.exercises.common import softmax
 
 
@@ -39,56 +39,32 @@ QUIZZES = [
     Quiz(
         id="03-calls",
         question="Lesson 01 trained nine numbers: it moved each a little both ways, to see what the loss does. How often is the loss computed for one step of training?",
-        options=[
-            Option(
-                "9 times",
-                "One move for each number says nothing without a second value to compare with.",
-            ),
-            Option("10 times", "That is one-sided: nine moves and the start. We moved both ways."),
-            Option(
-                "18 times",
-                "Twice for each number. For today's 8,192 numbers that would be 16,384 times.",
-            ),
-            Option("81 times", "Numbers are moved one at a time, not in pairs."),
-        ],
+        options={
+            "9 times": "One move for each number says nothing without a second value to compare with.",
+            "10 times": "That is one-sided: nine moves and the start. We moved both ways.",
+            "18 times": "Twice for each number. For today's 8,192 numbers that would be 16,384 times.",
+            "81 times": "Numbers are moved one at a time, not in pairs.",
+        },
         answer=_calls,
     ),
     Quiz(
         id="03-sharper",
         question="All keys of a dot-product attention are multiplied by 3. What happens to the weights?",
-        options=[
-            Option(
-                "Nothing, it cancels.",
-                "Adding one number to all scores cancels. Here every score is multiplied by 3.",
-            ),
-            Option(
-                "They get sharper.",
-                "Scores and their differences are three times as large: the best key takes more.",
-            ),
-            Option(
-                "They get more even.",
-                "Smaller scores do that. These are three times as large.",
-            ),
-        ],
+        options={
+            "Nothing, it cancels.": "Adding one number to all scores cancels. Here every score is multiplied by 3.",
+            "They get sharper.": "Scores and their differences are three times as large: the best key takes more.",
+            "They get more even.": "Smaller scores do that. These are three times as large.",
+        },
         answer=_three_times_as_long,
     ),
     Quiz(
         id="03-nobody",
         question="A query's mask is False for every key. What are its weights in this course?",
-        options=[
-            Option(
-                "All 0, and the context is 0.",
-                "It asked nobody. Today: no slope comes back from it either.",
-            ),
-            Option(
-                "All equal.",
-                "Some libraries do that (-1e9 for every score is a draw). It means looking at forbidden keys.",
-            ),
-            Option(
-                "Not a number.",
-                "0/0 is what a careless softmax returns there. Ours catches that case.",
-            ),
-        ],
+        options={
+            "All 0, and the context is 0.": "It asked nobody. Today: no slope comes back from it either.",
+            "All equal.": "Some libraries do that (-1e9 for every score is a draw). It means looking at forbidden keys.",
+            "Not a number.": "0/0 is what a careless softmax returns there. Ours catches that case.",
+        },
         answer=_nobody_to_see,
     ),
 ]

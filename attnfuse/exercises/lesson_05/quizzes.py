@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 from attnfuse.exercises.common import softmax
 
 
@@ -38,41 +38,31 @@ QUIZZES = [
     Quiz(
         id="05-permuted",
         question="You put keys and values into another order, both the same way. What changes?",
-        options=[
-            Option("The context", "It is a sum over the keys, and a sum has no order."),
-            Option(
-                "Only the order of the weights' columns",
-                "Each weight moves with its key, and the context stays.",
-            ),
-            Option("Nothing at all", "The context stays, but each weight moves with its key."),
-        ],
+        options={
+            "The context": "It is a sum over the keys, and a sum has no order.",
+            "Only the order of the weights' columns": "Each weight moves with its key, and the context stays.",
+            "Nothing at all": "The context stays, but each weight moves with its key.",
+        },
         answer=permuted_keys,
     ),
     Quiz(
         id="05-saturated",
         question="The scores of a row are (0, 1). You multiply them by ten. What happens to the gradient that passes back through the softmax?",
-        options=[
-            Option(
-                "It grows", "The *scores* grow; the weights hardly move any more when scores do."
-            ),
-            Option(
-                "It nearly vanishes",
-                "The softmax is saturated: lesson 03. The √D keeps scores from growing with the width.",
-            ),
-            Option("It stays", "It would if softmax were linear."),
-        ],
+        options={
+            "It grows": "The *scores* grow; the weights hardly move any more when scores do.",
+            "It nearly vanishes": "The softmax is saturated: lesson 03. The √D keeps scores from growing with the width.",
+            "It stays": "It would if softmax were linear.",
+        },
         answer=gradient_of_large_scores,
     ),
     Quiz(
         id="05-heads",
         question="One head of width 512 is replaced by eight of width 64. The number of parameters (all four matrices) …",
-        options=[
-            Option("grows", "Eight times as many matrices, each an eighth as wide."),
-            Option("shrinks", "The matrices are narrower, but there are eight times as many."),
-            Option(
-                "stays the same", "They are the same matrices, cut into eight strips: lesson 04."
-            ),
-        ],
+        options={
+            "grows": "Eight times as many matrices, each an eighth as wide.",
+            "shrinks": "The matrices are narrower, but there are eight times as many.",
+            "stays the same": "They are the same matrices, cut into eight strips: lesson 04.",
+        },
         answer=parameters_of_heads,
     ),
 ]

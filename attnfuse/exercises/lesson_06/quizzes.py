@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 
 
 def _right_of_softmax_over_two():
@@ -31,39 +31,31 @@ QUIZZES = [
     Quiz(
         id="06-padding",
         question="Three keys have the same score; the third is padding, and a mask closes it before the softmax. Which weight does the first key get?",
-        options=[
-            Option(
-                "1/3",
-                "That would leave the row with 2/3: so it is when a mask comes *after* the softmax.",
-            ),
-            Option("1/2", "The two open keys share the whole unit."),
-            Option("0", "Only the closed key gets 0."),
-        ],
+        options={
+            "1/3": "That would leave the row with 2/3: so it is when a mask comes *after* the softmax.",
+            "1/2": "The two open keys share the whole unit.",
+            "0": "Only the closed key gets 0.",
+        },
         answer=_right_of_softmax_over_two,
     ),
     Quiz(
         id="06-shape",
         question="3 queries meet 5 keys of width 4, whose values are 7 wide, in a batch of 2. Which shape has the context?",
-        options=[
-            Option("(2, 3, 5)", "These are the weights: one for each pair of query and key."),
-            Option("(2, 3, 7)", "One row per *query*, as wide as a *value*."),
-            Option(
-                "(2, 5, 7)", "These are the values. There is one context per query, not per key."
-            ),
-        ],
+        options={
+            "(2, 3, 5)": "These are the weights: one for each pair of query and key.",
+            "(2, 3, 7)": "One row per *query*, as wide as a *value*.",
+            "(2, 5, 7)": "These are the values. There is one context per query, not per key.",
+        },
         answer=_shape_of_context,
     ),
     Quiz(
         id="06-long-key",
         question="Two keys score the same by dot product. Now the second is made twice as long, in the same direction; its score was positive. Who gains attention?",
-        options=[
-            Option("The first", "Its score stays; the other's has doubled."),
-            Option(
-                "The second",
-                "Its score doubles. A dot product rewards long keys, near or not: lesson 02's trap.",
-            ),
-            Option("Nobody", "So it would be with keys brought to unit length first."),
-        ],
+        options={
+            "The first": "Its score stays; the other's has doubled.",
+            "The second": "Its score doubles. A dot product rewards long keys, near or not: lesson 02's trap.",
+            "Nobody": "So it would be with keys brought to unit length first.",
+        },
         answer=_effect_of_a_longer_key,
     ),
 ]

@@ -112,7 +112,7 @@ print("which places notice the change?\n", np.where(moved > 0, "yes", "-"))
 # Find the fault and write `whole_picture(maps)`.
 #
 # - `maps` is float `(B, h, w, C)`. Return the same shape: at each place the mixture of **all** h·w places of its own picture.
-# - Queries, keys and values are the places themselves, scores are dot products without a scale: what `keras.layers.Attention()` does by default. You may use it, and `ops.reshape`.
+# - Queries, keys and values are the places themselves, scores are dot products without a scale: what `keras.layers.Attention()` does by default. You may use it, and `ops.reshape`. Scores may reach thousands.
 #
 # Places are numbered row by row. h and w differ in the check, and pictures must not read each other. (`vision.to_sequence` is switched off.)
 #
@@ -366,7 +366,7 @@ check("pointing_by_chance", chance)
 # Write `points_at_digit(weights, boxes, columns, stride)`.
 #
 # - `weights` `(B, S)`: a weight for each place, numbered row by row. `columns` places make a row.
-# - `boxes` `(B, 4)`: top, left, bottom, right in pixels; top and left belong to the box, bottom and right do not.
+# - `boxes` `(B, 4)`: top, left, bottom, right in pixels, maybe with fractions; top and left belong to the box, bottom and right do not.
 # - `stride`: pixels from one place to the next. The middle of row i is at y = (i + ½) · stride, that of column j at x = (j + ½) · stride.
 #
 # Return bool `(B,)`: does the middle of the place with the largest weight lie in the box? The check uses maps that are not square.

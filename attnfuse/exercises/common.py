@@ -38,6 +38,11 @@ def softmax(scores, mask=True, axis=-1, *, low=-np.inf, late=False, shift="open"
     return np.where(mask.any(axis=axis, keepdims=True), weights, even)
 
 
+def hard(scores, mask=True):
+    """All the weight to the best open place, the first of equal ones."""
+    return np.eye(scores.shape[-1])[np.where(mask, scores, -np.inf).argmax(axis=-1)]
+
+
 def draw(rng, dtype=float, **shapes):
     """Standard normal arrays: name → shape, in; name → array, out."""
     return {n: rng.standard_normal(shape).astype(dtype) for n, shape in shapes.items()}

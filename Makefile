@@ -12,7 +12,7 @@ lab: setup           ## copy the lessons into work/ and start JupyterLab
 test: setup          ## everything CI runs; one full run of each lesson, the other rounds quick
 	@$(RUN) tools/test.py
 
-test-all: setup      ## the same with every round in full
+test-all: setup      ## the same with every round in full, for every lesson
 	@$(RUN) tools/test.py --full
 
 build: setup         ## make the notebooks from solutions/*.py; execute those that changed

@@ -83,6 +83,7 @@ FOUR_CORNERS = Exercise(
     the image's effects added | You add the image's effects beside both texts. How far the effect *differs* from text to text is asked for: take one from the other.
     the text's effects added | You add the text's effects beside both images. How far the effect *differs* from image to image is asked for: take one from the other.
     the fourth corner forgotten | One corner is missing: l(a′, b′), with a plus.
+    the first corner twice | l(a, b) counts twice, and l(a′, b′) not at all.
     everything added | You add all four corners. Those with one change, l(a′, b) and l(a, b′), count with a minus.
     all signs turned | All signs are turned: l(a, b) and l(a′, b′) count with a plus, the other two with a minus.
     probabilities | You use probabilities. Softmax divides by a sum over both effects, so even additive logits seem to interact. Compare logits.
@@ -107,6 +108,7 @@ FOUR_CORNERS = Exercise(
             "the image's effects added": (1, -1, 1, -1),
             "the text's effects added": (1, 1, -1, -1),
             "the fourth corner forgotten": (1, -1, -1, 0),
+            "the first corner twice": (2, -1, -1, 0),
             "everything added": (1, 1, 1, 1),
             "all signs turned": (-1, 1, 1, -1),
         },

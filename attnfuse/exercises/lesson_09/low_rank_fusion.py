@@ -90,7 +90,7 @@ LOW_RANK_FUSION = Exercise(
     properties=[Property("weights learn", weights_learn)],
     sketch=sketch,
     says="""
-    does not fit | Two arrays do not fit together. The factors have one row more than their modality has features: that row meets the 1, which is appended to *each* modality, (B, D + 1) and (B, E + 1).
+    does not fit | TensorFlow refuses. The factors have one row more than their modality has features: that row meets the 1, which is appended to *each* modality, (B, D + 1) and (B, E + 1).
     no appended 1 | Nothing of the last row of the factors reaches the result. Append a 1 (not a 0) to both before projecting: in a product with a text of zeros the image is lost without it.
     the 1 comes first | You put the 1 in front. Here it is appended: the *last* row of the factors belongs to it.
     a 1 for the image only | The text has no 1: the last row of its factors does not count. In a product with a text of zeros the image is lost.
@@ -110,6 +110,7 @@ LOW_RANK_FUSION = Exercise(
     the first rank only | The first rank alone reaches the result. Sum over all of them.
     the last rank only | The last rank alone reaches the result. Sum over all of them: in a loop, add up before the `return`.
     summed over the features | You sum over the last axis, the features F. Sum over the ranks R: axis 1 of (B, R, F).
+    summed over the batch | Items are added up, and the ranks are still apart, (R, F). Sum over the ranks: (B, F).
     a ReLU at the end | Negative results have become 0. The sum of products is returned as it is; a head may bend it later.
     a tanh at the end | You put a tanh on the result. The sum of products is returned as it is.
     NumPy in the layer | No gradient reaches the factors, so they would never be trained: NumPy leaves no trace of what it computes. Use `ops`.
@@ -146,6 +147,7 @@ LOW_RANK_FUSION = Exercise(
             "the largest rank": lambda p: p.max(axis=1),
             "the first rank only": lambda p: p[:, 0],
             "the last rank only": lambda p: p[:, -1],
+            "summed over the batch": lambda p: p.sum(axis=0),
             "summed over the features": lambda p: p.sum(axis=-1),
         },
         "give": {

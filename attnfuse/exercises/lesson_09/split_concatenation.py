@@ -97,8 +97,8 @@ SPLIT_CONCATENATION = Exercise(
     ],
     sketch=sketch,
     says="""
-    a piece that does not fit | Two arrays do not fit together. Rows of the matrix belong to features, columns to classes: cut the *rows*, after `image.shape[1]` of them.
-    fits where the widths are equal | Where the widths differ, two arrays do not fit together. The cut belongs where the image features end: after `image.shape[1]` rows.
+    a piece that does not fit | An error is all that comes back. Rows of the matrix belong to features, columns to classes: cut the *rows*, after `image.shape[1]` of them.
+    fits where the widths are equal | It works only where both widths are equal. The cut belongs where the image features end: after `image.shape[1]` rows.
     cut in the middle | You cut in the middle. The cut belongs where the image features end: after `image.shape[1]` rows.
     cut after the text's width | You cut after as many rows as the *text* has features. The rows of the image come first, `image.shape[1]` of them.
     cut after the batch | You cut after as many rows as there are *items*. How many rows the image has is `image.shape[1]`; `len(image)` is the batch.
@@ -119,6 +119,7 @@ SPLIT_CONCATENATION = Exercise(
     a softmax | You return probabilities. Only logits add up.
     added up over the classes | You add up over the classes, too. Each class keeps its own logit: (B, C).
     the mean over the batch | You take the mean over the batch. Each item keeps its own logits: (B, C).
+    turned round | Your parts are turned round, (C, B). Items come first: (B, C).
     the parts swapped | The image's part comes first: (from_image, from_text).
     """,
     choices={
@@ -154,6 +155,7 @@ SPLIT_CONCATENATION = Exercise(
             "a softmax": lambda x, width: softmax(x),
             "added up over the classes": lambda x, width: x.sum(axis=-1),
             "the mean over the batch": lambda x, width: x.mean(axis=0),
+            "turned round": lambda x, width: x.T,
         },
         "order": {"the parts swapped": (1, 0)},
     },

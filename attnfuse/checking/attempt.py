@@ -149,7 +149,7 @@ class Attempt:
         if len(names) == 1:
             return {names[0]: raw}
         if isinstance(raw, np.ndarray) and raw.ndim:
-            raw = list(raw)
+            raw = [np.asarray(x) for x in raw]
         if not isinstance(raw, list) or len(raw) != len(names):
             got = (
                 f"{len(raw)} thing{'s' * (len(raw) != 1)}"

@@ -47,10 +47,16 @@ def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
         sentences = {says[name] for name in single}
         return Found(single[0], [says[single[0]]]) if len(sentences) == 1 else None
     for size in (2, 3) if exercise.value else (2,):
-        groups = [g for g in exercise.groups(size) if behaves(exercise.sketched(*g))]
+        groups = [group for group in exercise.groups(size) if not _cancel(exercise, group)]
+        groups = [group for group in groups if behaves(exercise.sketched(*group))]
         if groups:
             return shared(exercise, groups)
     return None
+
+
+def _cancel(exercise: Exercise, group) -> bool:
+    names = {slip.name for slip in group}
+    return any(set(pair) == names for pair in exercise.cancel)
 
 
 def shared(exercise: Exercise, groups: Sequence[tuple[Slip, ...]]) -> Found | None:

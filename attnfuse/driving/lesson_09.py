@@ -1,4 +1,4 @@
-"""Drivers of lesson 09: two functions, and a fusion layer with given factors."""
+"""Drivers of lesson 09: a function by position, and a fusion layer with given factors."""
 
 import numpy as np
 
@@ -28,9 +28,3 @@ def low_rank(candidate, image, text, image_factors, text_factors):
         total = keras.ops.sum(fused)
     slopes = tape.gradient(total, [weight.value for weight in weights])
     return [np.asarray(fused), np.array([slope is not None for slope in slopes], int)]
-
-
-def ends(candidate, right_a, right_b):
-    """Low and high; an array of two is as good as two numbers."""
-    found = candidate(right_a, right_b)
-    return list(found) if isinstance(found, np.ndarray) and found.ndim else found

@@ -21,8 +21,7 @@ def softmax_by_logarithms(scores):
 
 
 def softmax_by_differences(scores):
-    with np.errstate(over="ignore"):
-        return 1 / np.exp(scores[:, None, :] - scores[:, :, None]).sum(axis=-1)
+    return 1 / np.exp(scores[:, None, :] - scores[:, :, None]).sum(axis=2)
 
 
 def softmax_upright(scores):
@@ -32,9 +31,9 @@ def softmax_upright(scores):
 
 def softmax_in_place(scores):
     scores = np.array(scores, dtype=np.float64)
-    scores -= scores.max(axis=-1, keepdims=True)
+    scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+    scores /= scores.sum(axis=1, keepdims=True)
     return scores
 
 
@@ -74,12 +73,12 @@ def pool_einsum(scores, value):
 
 def pool_sum(scores, value):
     weights = _weights(scores)
-    return [(weights * value).sum(axis=-1), weights]
+    return [(weights * value).sum(axis=1), weights]
 
 
 def pool_divided_last(scores, value):
-    parts = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return (parts @ value) / parts.sum(axis=-1), parts / parts.sum(axis=-1, keepdims=True)
+    parts = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return (parts @ value) / parts.sum(axis=1), parts / parts.sum(axis=1, keepdims=True)
 
 
 def pool_in_lists(scores, value):
@@ -96,7 +95,8 @@ def other_years_by_deleting(scores, value, query_year, key_year):
     for t, year in enumerate(query_year):
         kept = np.flatnonzero(key_year != year)
         if kept.size:
-            weights[t, kept] = softmax_in_place(scores[t : t + 1, kept])[0]
+            parts = np.exp(scores[t, kept] - scores[t, kept].max())
+            weights[t, kept] = parts / parts.sum()
     return weights @ value, weights
 
 
@@ -115,16 +115,16 @@ def other_years_billion_then_zero(scores, value, query_year, key_year):
 
 def other_years_shift_before_the_mask(scores, value, query_year, key_year):
     allowed = (query_year[:, None] != key_year).astype(float)
-    top = np.max(np.where(allowed > 0, scores, -1e300), axis=-1, keepdims=True)
+    top = np.max(np.where(allowed > 0, scores, -1e300), axis=1, keepdims=True)
     parts = np.exp(np.minimum(scores - top, 0)) * allowed
-    weights = parts / np.maximum(parts.sum(axis=-1, keepdims=True), 1e-300)
+    weights = parts / np.maximum(parts.sum(axis=1, keepdims=True), 1e-300)
     return np.einsum("ts,s->t", weights, value), weights
 
 
 def other_years_with_the_course(scores, value, query_year, key_year):
     from attnfuse import attention
 
-    mask = key_year[None, :] != query_year[:, None]
+    mask = key_year != query_year[:, None]
     weights = attention.softmax(np.where(mask, scores, -np.inf))
     return [weights.dot(value), weights]
 
@@ -155,7 +155,7 @@ def errors_all_at_once(bandwidths, day, year, temperature):
     scores = np.where(year[:, None] == year, -np.inf, scores)
     parts = np.exp(scores - scores.max(axis=-1, keepdims=True))
     pooled = parts @ temperature / parts.sum(axis=-1)
-    return np.sqrt(((pooled - temperature) ** 2).mean(axis=-1))
+    return np.sqrt(((pooled - temperature) ** 2).mean(axis=1))
 
 
 def errors_with_the_course(bandwidths, day, year, temperature):

@@ -33,12 +33,13 @@ def cases(rng):
     years = [2012, 2013, 2014]
     nearer = np.full((2, 5), -3000.0)
     nearer[0, 1:3], nearer[1, 3] = [-1, 0], 0  # each query's own days, in its own year
+    apart = np.add.outer([3000, -3000], [2000, 0, 0])
     return [
         case([2013], years, "one query"),
         case([2013, 2012], [2012, 2012, 2014], "keys of two years"),
         case([2015, 2013, 2015, 2012], [2014, 2012], "a query of a year without keys"),
         case([2012, 2014], [2013, 2012, 2012, 2014, 2013], "the own year is far nearer", nearer),
-        case([2012, 2014], [2013, 2012, 2014], "rows thousands apart", [[3000], [-3000]]),
+        case([2012, 2014], [2013, 2012, 2014], "scores and rows thousands apart", apart),
         case([2013, 2012, 2014], [2012, 2012], "no key of another year for one query"),
         case(rng.permutation([*years, 2012]), rng.permutation(years + years), "six keys"),
         case(rng.choice(years, 7), rng.permutation([*years, 2012, 2013]), "seven queries"),

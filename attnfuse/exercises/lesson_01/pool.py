@@ -23,12 +23,13 @@ def cases(rng):
         scores = spread * rng.normal(size=(T, S)) + shift
         return Case({"scores": scores, "value": rng.normal(15, 7, S)}, note)
 
+    apart = np.add.outer([1000, 0, -3000], [2000, 0, 0, 0])
     return [
         case(1, 2, "one query, two keys"),
         case(3, 1, "one key"),
         case(2, 3, "two queries, three keys"),
         case(4, 6, "scores hundreds apart", spread=300),
-        case(3, 4, "rows thousands apart", shift=[[1000], [0], [-3000]]),
+        case(3, 4, "scores and rows thousands apart", shift=apart),
         case(5, 3, "more queries than keys"),
     ]
 

@@ -45,11 +45,13 @@ def cases(rng):
     best_between = case(7, [5.0, 12.0, 40.0], "years of different lengths", lost=5)
     ranks = np.argsort(by_loops(**best_between.inputs))
     best_between.inputs["bandwidths"] = best_between.inputs["bandwidths"][ranks[[1, 0, 2]]]
+    far = case(4, [1.5, 12.5, 0.25, 12.5], "any order, one twice, fractions, a day far from all")
+    far.inputs["day"][0] = 200
     return [
         too_cold,
         case(5, [20.0, 3.0], "the wide one first"),
         case(4, [4.0, 10.0], "years far apart", (2001, 2014, 2009)),
-        case(4, [1.5, 12.5, 0.25, 12.5], "any order, one twice, fractions"),
+        far,
         best_between,
     ]
 
@@ -139,6 +141,7 @@ YEAR_OUT_ERRORS = Exercise(
     earlier years only | You allow earlier years only. Every other year may be used, later ones too.
     later years only | You allow later years only. Every other year may be used, earlier ones too.
     neighbouring years only | You allow the years just before and after. Every other year may be used, however far.
+    no shift | For a day far from all others every exponential is rounded to 0, and 0/0 is NaN. `attention.attention_pooling` takes each row's maximum off first.
     zeros after the softmax | You set weights to 0 after the softmax: the rest no longer sums to 1. Hand the mask to `attention.attention_pooling`.
     no square root | These are mean squared errors, in squared degrees. Take the square root.
     absolute errors | You average the absolute errors. Square them, average, take the root: then this table can stand beside the others in the lesson.
@@ -186,6 +189,7 @@ YEAR_OUT_ERRORS = Exercise(
             "neighbouring years only": lambda query, key: abs(query - key) == 1,
         },
         "weigh": {
+            "no shift": lambda scores, mask: softmax(scores, mask, shift=None),
             "zeros after the softmax": lambda scores, mask: softmax(scores, mask, late=True),
         },
         "measure": {

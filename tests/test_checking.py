@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from attnfuse import attention, feedback
-from attnfuse.checking import Case, Exercise, Misconception, Mismatch, Property, Slip, properties
+from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
 from attnfuse.exercises import EXERCISES, QUIZZES
 from attnfuse.feedback import CheckFailed, check, hint, quiz, verdict_json
 from attnfuse.own import course_version
@@ -41,7 +41,8 @@ TOY = Exercise(
     ],
     outputs={"weights": "T S"},
     properties=[properties.finite(), properties.rows_sum_to_one()],
-    misconceptions=[Misconception("axis", "Over the keys, please.", over_queries)],
+    says="axis | Over the keys, please.",
+    wholes={"axis": over_queries},
     own=["attnfuse.attention.softmax"],
     reread="section 1",
     hint="think",
@@ -282,17 +283,25 @@ KERNEL = Exercise(
     outputs={"weights": "T S"},
     properties=[Property("positive", positive), properties.rows_sum_to_one()],
     sketch=kernel,
-    slips=[
-        Slip("not squared", "The distance counts squared.", near=lambda gap: gap),
-        Slip("without the 2", "Divide by 2.", half=1.0),
-        Slip("doubled", "You halve twice.", half=4.0),
-        Slip("wrong sign", "Far keys get more.", sign=1),
-        Slip("over queries", "Over the keys.", axis=0),
-        Slip(
-            "root of the square", "The distance counts squared!", near=lambda gap: (gap**2) ** 0.5
-        ),
-    ],
-    misconceptions=[Misconception("even", "All equal.", lambda query, key: kernel(query, 0 * key))],
+    says="""
+    not squared | The distance counts squared.
+    root of the square | The distance counts squared!
+    without the 2 | Divide by 2.
+    doubled | You halve twice.
+    wrong sign | Far keys get more.
+    over queries | Over the keys.
+    even | All equal.
+    """,
+    choices={
+        "near": {
+            "not squared": lambda gap: gap,
+            "root of the square": lambda gap: (gap**2) ** 0.5,
+        },
+        "half": {"without the 2": 1.0, "doubled": 4.0},
+        "sign": {"wrong sign": 1},
+        "axis": {"over queries": 0},
+    },
+    wholes={"even": lambda query, key: kernel(query, 0 * key)},
     together={("without the 2", "wrong sign"): "Both at once."},
     reread="section 1",
     hint="think",
@@ -353,14 +362,20 @@ def test_without_a_slip_the_mechanisms_are_told():
 
 
 def test_slips_and_pairs_are_declared_soundly():
-    names = {" + ".join(slip.name for slip in pair) for pair in KERNEL.pairs()}
+    names = {" + ".join(slip.name for slip in pair) for pair in KERNEL.groups(2)}
     assert "not squared + root of the square" not in names  # the same choice
     assert "not squared + over queries" in names
-    parts = {field: getattr(KERNEL, field) for field in KERNEL.__dataclass_fields__}
-    with pytest.raises(ValueError, match="two slips"):
-        Exercise(**parts | {"slips": [*KERNEL.slips, Slip("doubled", "again", half=8.0)]})
-    with pytest.raises(ValueError, match="not two of its slips"):
-        Exercise(**parts | {"cancel": [("doubled", "unknown")]})
+    fields = KERNEL.__dataclass_fields__.values()
+    parts = {field.name: getattr(KERNEL, field.name) for field in fields if field.init}
+    for change, complaint in (
+        ({"says": KERNEL.says + "doubled | again"}, "a second one"),
+        ({"says": KERNEL.says + "a name alone"}, "not `name"),
+        ({"says": KERNEL.says + "new | changes nothing"}, "'new' has no sentence, or"),
+        ({"wholes": {"even": 1, "odd": 2}}, "'odd' has no sentence"),
+        ({"cancel": [("doubled", "unknown")]}, "not two of its slips"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            Exercise(**parts | change)
 
 
 def test_the_mask_that_was_used_is_shown():

@@ -34,7 +34,7 @@ NAMES = [f"{e.lesson[:2]}-{e.name}" for e in ALL]
 def test_kill_matrix(exercise, record_property):
     answers = right_answers(exercise) + ([exercise.sketched()] if exercise.sketch else [])
     wrong = exercise.wrong_answers()
-    says = {one.name: one.says for one in (*exercise.slips, *exercise.misconceptions)}
+    says = {one.name: one.says for one in exercise.slips}
     first = exercise.judge(answers[0])
     assert first.passed, first.message
     start = time.perf_counter()
@@ -56,7 +56,7 @@ def test_kill_matrix(exercise, record_property):
     record_property("kill", (exercise.lesson, exercise.name, *count))
 
 
-@pytest.mark.parametrize("exercise", [e for e in ALL if e.pairs()], ids=lambda e: e.name)
+@pytest.mark.parametrize("exercise", [e for e in ALL if e.groups(2)], ids=lambda e: e.name)
 def test_pairs_of_slips(exercise, record_property):
     """Two slips at once are rejected unless they cancel, and no sentence is said that neither has."""
     both = one = as_one = 0
@@ -91,7 +91,7 @@ def test_declaration_is_complete(exercise):
     assert exercise.reread.strip()
     assert len(exercise.wrong_answers()) >= (1 if exercise.value else 4)
     assert len(alternatives(exercise)) >= (0 if exercise.value else 2)
-    assert all(one.says.strip() for one in (*exercise.slips, *exercise.misconceptions))
+    assert all(one.says.strip() for one in exercise.slips)
 
 
 @pytest.mark.parametrize("lesson", sorted({e.lesson for e in ALL}))

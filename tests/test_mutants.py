@@ -151,7 +151,6 @@ EXERCISES = {
         difficulty=1,
         points=1,
         reference=lambda value: float(max(value)),
-        misconceptions=(),
         cases=lambda rng: [Case({"value": np.sort(rng.random(n))}) for n in (1, 4)],
         reread="section 1",
         hint="",

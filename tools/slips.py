@@ -22,7 +22,7 @@ class Behaviours:
         self.right = self._row(exercise.sketched()) if exercise.sketch else None
         wrong = exercise.wrong_answers().items()
         self.singles = {name: self._row(answer) for name, answer in wrong}
-        self.pairs = {pair: self._row(exercise.sketched(*pair)) for pair in exercise.pairs()}
+        self.pairs = {pair: self._row(exercise.sketched(*pair)) for pair in exercise.groups(2)}
 
     def _row(self, answer) -> list[dict]:
         attempt = Attempt(self.exercise, answer, self.cases, self.seed)

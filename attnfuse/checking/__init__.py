@@ -4,23 +4,18 @@ from attnfuse.checking import properties
 from attnfuse.checking.exercise import (
     Case,
     Exercise,
-    Misconception,
     Mismatch,
     Property,
-    Slip,
     Verdict,
 )
-from attnfuse.checking.quizzes import Option, Quiz
+from attnfuse.checking.quizzes import Quiz
 
 __all__ = [
     "Case",
     "Exercise",
-    "Misconception",
     "Mismatch",
-    "Option",
     "Property",
     "Quiz",
-    "Slip",
     "Verdict",
     "properties",
 ]

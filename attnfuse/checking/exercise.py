@@ -47,33 +47,21 @@ class Case:
     note: str = ""
 
 
-class Slip:
-    """A choice in the sketch that people get wrong.
-
-    Args:
-        name: a short name, unique in the exercise.
-        says: the sentence that helps whoever makes it; true of every answer that behaves so, beside
-            another slip, too.
-        change: the parameters of the sketch that it changes (nearly always one), and to what.
-    """
-
-    def __init__(self, name: str, says: str, /, **change):
-        self.name, self.says, self.change = name, says, change
-
-
 @dataclass(frozen=True)
-class Misconception:
-    """A wrong answer as a whole, where it does not decompose into choices.
+class Slip:
+    """A choice in the sketch that people get wrong, or a wrong answer that does not decompose.
 
     Args:
         name: a short name, unique in the exercise.
-        says: the sentence that helps whoever gives it.
-        wrong: like the sketch, but with this slip (or the wrong value, where a value is asked for).
+        says: the sentence that helps whoever makes it.
+        change: parameters of the sketch → what the slip makes of them; empty for a whole.
+        whole: a function with the sketch's inputs, or a value where a value is asked for.
     """
 
     name: str
     says: str
-    wrong: Any
+    change: Mapping[str, Any] = field(default_factory=dict)
+    whole: Any = None
 
 
 @dataclass(frozen=True)
@@ -171,8 +159,7 @@ class Exercise:
     choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     wholes: Mapping[str, Any] = field(default_factory=dict)
     says: str = ""
-    slips: Sequence[Slip] = ()
-    misconceptions: Sequence[Misconception] = ()
+    slips: Sequence[Slip] = field(init=False)
     together: Mapping[tuple[str, str], str] = field(default_factory=dict)
     cancel: Sequence[tuple[str, str]] = ()
     cases: Callable[[np.random.Generator], Sequence[Case]] = lambda rng: [Case()]
@@ -188,17 +175,13 @@ class Exercise:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f"{self.name}: kind {self.kind!r} is not one of {', '.join(KINDS)}")
-        if self.says:
-            self._read_slips()
-        names = [wrong.name for wrong in (*self.slips, *self.misconceptions)]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{self.name}: two slips are called {name!r}")
+        object.__setattr__(self, "slips", self._read_slips())
+        composed = {slip.name for slip in self.slips if slip.change}
         for pair in (*self.together, *self.cancel):
-            if len(pair) != 2 or not set(pair) <= {slip.name for slip in self.slips}:
+            if len(pair) != 2 or not set(pair) <= composed:
                 raise ValueError(f"{self.name}: {pair} are not two of its slips")
 
-    def _read_slips(self):
+    def _read_slips(self) -> list[Slip]:
         """Put names, sentences and changes together; every name has both."""
         says: dict[str, str] = {}
         for line in filter(None, map(str.strip, self.says.splitlines())):
@@ -212,10 +195,7 @@ class Exercise:
                 changes.setdefault(name, {})[parameter] = value
         for name in says.keys() ^ (changes.keys() | self.wholes.keys()):
             raise ValueError(f"{self.name}: {name!r} has no sentence, or changes nothing")
-        slips = [Slip(name, says[name], **changes[name]) for name in says if name in changes]
-        wholes = [Misconception(n, says[n], self.wholes[n]) for n in says if n in self.wholes]
-        object.__setattr__(self, "slips", slips)
-        object.__setattr__(self, "misconceptions", wholes)
+        return [Slip(n, says[n], changes.get(n, {}), self.wholes.get(n)) for n in says]
 
     def judge(self, candidate, seed: int | None = None, recognise: bool = True) -> Verdict:
         """Judge an answer on fresh random cases; never raises, whatever the answer does.
@@ -256,29 +236,22 @@ class Exercise:
     def sketched(self, *slips: Slip) -> Answer:
         """The sketch with these slips, as something to judge; without any, a right answer."""
         change = {name: value for slip in slips for name, value in slip.change.items()}
-        function = partial(self.sketch, **change)
-        return Sketch(function() if self.value else function, self.several, self.value)
+        whole = next((slip.whole for slip in slips if not slip.change), None)
+        function = partial(self.sketch, **change) if whole is None else whole
+        if self.value and callable(function):
+            function = function()
+        return Sketch(function, self.several, self.value)
 
     def wrong_answers(self) -> dict[str, Answer]:
-        """Every slip by itself and every misconception: its name → something to judge."""
-        slips = {slip.name: self.sketched(slip) for slip in self.slips}
-        wholes = {}
-        for one in self.misconceptions:
-            plain = self.run is not None and self.sketch is None  # not yet by sketch
-            wholes[one.name] = (
-                self.answer(one.wrong) if plain else Sketch(one.wrong, self.several, self.value)
-            )
-        return slips | wholes
-
-    def pairs(self) -> list[tuple[Slip, Slip]]:
-        """Every two slips that change different parameters of the sketch."""
-        return self.groups(2)
+        """Every slip by itself: its name → something to judge."""
+        return {slip.name: self.sketched(slip) for slip in self.slips}
 
     def groups(self, size: int) -> list[tuple[Slip, ...]]:
         """Every `size` slips that change different parameters of the sketch."""
+        composed = [slip for slip in self.slips if slip.change]
         return [
             group
-            for group in combinations(self.slips, size)
+            for group in combinations(composed, size)
             if len({name for slip in group for name in slip.change})
             == sum(len(slip.change) for slip in group)
         ]

@@ -5,12 +5,6 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Option:
-    text: str
-    explanation: str
-
-
-@dataclass(frozen=True)
 class Quiz:
     """A question with options a, b, c, …
 
@@ -25,11 +19,6 @@ class Quiz:
     question: str
     options: Mapping[str, str]
     answer: int | Callable[[], int]
-
-    def __post_init__(self):
-        if isinstance(self.options, list):
-            pairs = {o.text: o.explanation for o in self.options}
-            object.__setattr__(self, "options", pairs)
 
     @property
     def letters(self) -> str:

@@ -40,12 +40,10 @@ def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
             for i in order
         )
 
-    wholes = {one.name: one.says for one in exercise.misconceptions}
-    says = wholes | {slip.name: slip.says for slip in exercise.slips}
-    single = [name for name, answer in exercise.wrong_answers().items() if behaves(answer)]
+    single = [slip for slip in exercise.slips if behaves(exercise.sketched(slip))]
     if single:
-        sentences = {says[name] for name in single}
-        return Found(single[0], [says[single[0]]]) if len(sentences) == 1 else None
+        said = {slip.says for slip in single}
+        return Found(single[0].name, list(said)) if len(said) == 1 else None
     for size in (2, 3) if exercise.value else (2,):
         groups = [group for group in exercise.groups(size) if not _cancel(exercise, group)]
         groups = [group for group in groups if behaves(exercise.sketched(*group))]

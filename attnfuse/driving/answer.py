@@ -124,8 +124,6 @@ class Local(Answer):
             text = "Stopped. Your answer was still running: does a loop never end?"
             raise _Stop("stopped", text) from None
         except (Exception, SystemExit) as error:
-            if type(error).__name__ == "Mismatch":  # from a driver that still judges
-                raise _Stop(f"unusable {error}", str(error)) from None
             text = f"Your answer raised {type(error).__name__}: {_short(error)}{_where(error)}"
             raise _Stop(f"raised {type(error).__name__}", text) from None
 

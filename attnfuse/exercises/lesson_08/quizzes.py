@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Option, Quiz
+from attnfuse.checking import Quiz
 from attnfuse.exercises.common import softmax
 
 
@@ -34,37 +34,31 @@ QUIZZES = [
     Quiz(
         id="08-equal-scores",
         question="(Lesson 01.) Four keys have the same score. What does attention return?",
-        options=[
-            Option("the first value", "No key is first: attention knows no order, only scores."),
-            Option("the mean of the values", "Each weight is 1/4. So the mean is a special case."),
-            Option("the sum of the values", "Weights sum to 1: with 1/4 each it is the mean."),
-        ],
+        options={
+            "the first value": "No key is first: attention knows no order, only scores.",
+            "the mean of the values": "Each weight is 1/4. So the mean is a special case.",
+            "the sum of the values": "Weights sum to 1: with 1/4 each it is the mean.",
+        },
         answer=equal_scores,
     ),
     Quiz(
         id="08-queries-shuffled",
         question="(Lesson 02.) You put the *queries* in another order. What happens to the rows of the weights?",
-        options=[
-            Option("nothing", "Each row belongs to a query, and moves with it."),
-            Option(
-                "they move along, otherwise unchanged",
-                "Each query asks for itself: its row is the same, elsewhere.",
-            ),
-            Option("their columns move", "Columns belong to keys, and these stayed."),
-        ],
+        options={
+            "nothing": "Each row belongs to a query, and moves with it.",
+            "they move along, otherwise unchanged": "Each query asks for itself: its row is the same, elsewhere.",
+            "their columns move": "Columns belong to keys, and these stayed.",
+        },
         answer=queries_shuffled,
     ),
     Quiz(
         id="08-pooled",
         question="(Lesson 05.) Two tensors `(32, 64)`, batch and channels, go into `keras.layers.Attention`. Which shape do its weights have, and so who attends to whom?",
-        options=[
-            Option("(32, 64)", "Weights hold one number for each pair of query and key."),
-            Option("(64, 64)", "The channels are multiplied away in the dot product."),
-            Option(
-                "(32, 32)",
-                "The batch stands where the sequence belongs: every example reads the others. Keras 3.15 raises no error.",
-            ),
-        ],
+        options={
+            "(32, 64)": "Weights hold one number for each pair of query and key.",
+            "(64, 64)": "The channels are multiplied away in the dot product.",
+            "(32, 32)": "The batch stands where the sequence belongs: every example reads the others. Keras 3.15 raises no error.",
+        },
         answer=pooled_weights,
     ),
 ]

@@ -81,7 +81,7 @@ WEIGHTED_AVERAGE = Exercise(
     ],
     sketch=sketch,
     says="""
-    plain mean | Every value counts the same in your average: the weights are not used.
+    plain mean | Every value counts the same in your average, whatever its weight.
     softmax of the weights | You take exponentials of the weights. Here the weights themselves say how much each value counts: divide them by their sum.
     weights squared above only | Each value is multiplied by its weight twice.
     weights below the line only | You add up the values without their weights. Multiply each value by its weight first.

@@ -33,7 +33,7 @@ def cases(rng):
     years = [2012, 2013, 2014]
     nearer = np.full((2, 5), -3000.0)
     nearer[0, 1:3], nearer[1, 3] = [-1, 0], 0  # each query's own days, in its own year
-    apart = np.add.outer([3000, -3000], [2000, 0, 0])
+    apart = np.add.outer([3000, -6000], [2000, 0, 0])
     return [
         case([2013], years, "one query"),
         case([2013, 2012], [2012, 2012, 2014], "keys of two years"),
@@ -136,6 +136,8 @@ OTHER_YEARS = Exercise(
     zeros, then divided again | The own year's scores take part until after the exponentials. That is right until one is so high that all others have been rounded to 0: then nothing is left to divide. Mask the scores first.
     zeros, then divided by zero | The own year's scores take part until after the exponentials. That is right until one is so high that all others have been rounded to 0: then nothing is left to divide. Mask the scores first.
     one maximum for all rows, NaN to 0 | You take the same number off all rows. In a row thousands below it every exponential is rounded to 0. Each row needs its own maximum, or `attention.softmax`.
+    no shift, NaN to 0 | `np.exp(1000)` is infinite and `np.exp(-1000)` is 0. Take off each row's maximum first, or use `attention.softmax`.
+    NaN for the others | The *allowed* keys get NaN: minus infinity times 0 is not a number. Put it in place with `np.where` instead of multiplying.
     minus infinity for a weight | You put minus infinity in the place of *weights*. It belongs in the place of scores, before the softmax.
     plus infinity for no | Closed keys have the score *plus* infinity in your answer: the highest there is. It needs a minus.
     score 0 for no | A closed key still has the score 0 (or next to it). That is an ordinary score, e⁰ is 1, and often it is the highest of all. What gets no weight has the score minus infinity.
@@ -167,6 +169,8 @@ OTHER_YEARS = Exercise(
             "zeros, then divided again": without_nan("row"),
             "zeros, then divided by zero": lambda scores, mask: softmax(scores, mask, shift="row"),
             "one maximum for all rows, NaN to 0": without_nan("all"),
+            "no shift, NaN to 0": without_nan(None),
+            "NaN for the others": lambda scores, mask: np.where(mask, np.nan, 0.0),
             "minus infinity for a weight": lambda s, mask: np.where(mask, softmax(s), -np.inf),
             "plus infinity for no": filled(np.inf),
             "score 0 for no": filled(0.0),

@@ -153,6 +153,7 @@ YEAR_OUT_ERRORS = Exercise(
     average over years | You average over the years by themselves. Asked is one RMSE over all days together.
     every year alike | You average over the years by themselves. Asked is one RMSE over all days together.
     sorted | You sort the bandwidths. Asked is one error for each bandwidth, in the order given, repeated ones too.
+    one mean of all errors | You return one number for all bandwidths. Asked is the error of *each* bandwidth, in the order given.
     the smallest error | You return the smallest error. Asked is the error of *each* bandwidth, in the order given.
     the best bandwidth | You return the best bandwidth. Asked is the error of *each* bandwidth, in the order given.
     the first only | You return the first bandwidth's error. Does a `return` stand inside the loop? Asked is the error of *each* bandwidth, in the order given.
@@ -207,6 +208,7 @@ YEAR_OUT_ERRORS = Exercise(
             "sorted": np.sort,
         },
         "give": {
+            "one mean of all errors": lambda errors, bandwidths: errors.mean(),
             "the smallest error": lambda errors, bandwidths: errors.min(),
             "the best bandwidth": lambda errors, bandwidths: bandwidths[errors.argmin()],
             "the first only": lambda errors, bandwidths: errors[0],

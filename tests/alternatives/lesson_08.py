@@ -1,14 +1,11 @@
 """Right answers to the exercises of lesson 08, written differently."""
 
+from fractions import Fraction
+
 import numpy as np
 
+from attnfuse.attention import softmax
 from attnfuse.settings import quiet
-
-
-def _softmax(scores):
-    powers = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    return powers / powers.sum(axis=-1, keepdims=True)
-
 
 # --- whole_picture
 
@@ -23,7 +20,7 @@ def with_the_keras_layer(maps):
 
 def with_einsum(maps):
     scores = np.einsum("bijc,bklc->bijkl", maps, maps)
-    weights = _softmax(scores.reshape(*maps.shape[:3], -1)).reshape(scores.shape)
+    weights = softmax(scores.reshape(*maps.shape[:3], -1)).reshape(scores.shape)
     return np.einsum("bijkl,bklc->bijc", weights, maps)
 
 
@@ -31,14 +28,14 @@ def picture_by_picture(maps):
     mixed = []
     for picture in maps:
         places = picture.reshape(-1, picture.shape[-1])
-        mixed.append((_softmax(places @ places.T) @ places).reshape(picture.shape))
+        mixed.append((softmax(places @ places.T) @ places).reshape(picture.shape))
     return np.stack(mixed)
 
 
 def columns_first_both_ways(maps):
     B, h, w, C = maps.shape
     places = maps.transpose(0, 2, 1, 3).reshape(B, w * h, C)
-    mixed = _softmax(places @ places.swapaxes(1, 2)) @ places
+    mixed = softmax(places @ places.swapaxes(1, 2)) @ places
     return mixed.reshape(B, w, h, C).transpose(0, 2, 1, 3)
 
 
@@ -159,18 +156,16 @@ def occlusion_with_a_mask(predict, image, patch):
 
 
 def occlusion_as_dictionary(predict, image, patch):
-    image = np.asarray(image, dtype=float)
     h, w = image.shape[0] // patch, image.shape[1] // patch
     (start,) = predict(image[np.newaxis]).tolist()
     favourite = start.index(max(start))
     lost = {}
-    for y in range(image.shape[0]):
-        for x in range(image.shape[1]):
-            if y % patch == 0 and x % patch == 0:
-                rows = (np.arange(image.shape[0]) // patch == y // patch)[:, None]
-                columns = np.arange(image.shape[1]) // patch == x // patch
-                after = predict(np.where(rows & columns, 0, image)[np.newaxis])
-                lost[y // patch, x // patch] = start[favourite] - after[0][favourite]
+    for i in range(h):
+        for j in range(w):
+            rows = (np.arange(image.shape[0]) // patch == i)[:, None]
+            columns = np.arange(image.shape[1]) // patch == j
+            after = predict(np.where(rows & columns, 0, image)[np.newaxis])
+            lost[i, j] = start[favourite] - after[0][favourite]
     return np.array([[lost[i, j] for j in range(w)] for i in range(h)], dtype=np.float32)
 
 
@@ -192,7 +187,7 @@ ALTERNATIVES = {
         np.array([False, True, False, False, True, False]),
         (0, 1, 0, 0, 1, 0),
     ],
-    "pointing_by_chance": [4 / 36, 0.111, np.float32(1 / 9), 64 / 576],
+    "pointing_by_chance": [4 / 36, 0.111, np.float32(1 / 9), 64 / 576, Fraction(1, 9)],
     "points_at_digit": [pointing_by_comparing, pointing_on_the_map, pointing_with_a_mask],
     "occlusion": [occlusion_at_once, occlusion_with_a_mask, occlusion_as_dictionary],
 }

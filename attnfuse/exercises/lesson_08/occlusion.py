@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
+from attnfuse.checking import Case, Exercise, Property, properties
+from attnfuse.checking.attempt import Failure
 from attnfuse.driving import Handle
 from attnfuse.exercises.common import softmax
 
@@ -102,19 +103,15 @@ def sketch(
 def _one_patch(attempt, case, rng):
     """A model that looks at one patch."""
     image, patch = case.inputs["image"], case.inputs["patch"]
-    h, w = image.shape[0] // patch, image.shape[1] // patch
-    i, j = int(rng.integers(h)), int(rng.integers(w))
-    seen = patches(h, w, patch)[i * w + j].ravel()
-    inputs = {
-        "predict": model(f"a model that sees only patch ({i}, {j})", np.outer(seen, [1, 3, 0])),
-        "image": image,
-        "patch": patch,
-    }
-    drops = np.abs(attempt(**inputs)["drops"]) > 1e-9
-    want = seen.reshape(image.shape)[::patch, ::patch]
-    if not np.array_equal(drops, want):
-        text = f"The model sees nothing but patch ({i}, {j}). Covering that one changes something, covering another nothing. Where your map is not zero:"
-        raise Mismatch(text, want, drops, inputs=inputs)
+    h, w = np.array(image.shape) // patch
+    place = int(rng.integers(h)), int(rng.integers(w))
+    seen = patches(h, w, patch)[place[0] * w + place[1]].ravel()
+    predict = model(f"a model that sees only patch {place}", np.outer(seen, [1, 3, 0]))
+    inputs = {**case.inputs, "predict": predict}
+    want, drops = by_loops(**inputs), attempt(**inputs)["drops"]
+    if not np.array_equal(abs(drops) > 1e-9, want > 1e-9):
+        text = f"The model sees nothing but patch {place}: covering that one changes something, covering another nothing."
+        raise Failure(text, want, drops, inputs=inputs, checked="one patch covered")
 
 
 def _order_of_classes(inputs, rng):

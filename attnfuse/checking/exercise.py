@@ -47,7 +47,7 @@ class Case:
     note: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Slip:
     """A choice in the sketch that people get wrong, or a wrong answer that does not decompose.
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
+from attnfuse.checking import Case, Exercise, Property, properties
+from attnfuse.checking.attempt import Failure
 from attnfuse.exercises.common import hard, softmax
 
 
@@ -103,12 +104,11 @@ def sees(name, axis):
             return
         np.moveaxis(maps, axis, 0)[-1] = 1
         if not np.moveaxis(attempt(maps=maps)["mixed"], axis, 0)[0].any():
-            raise Mismatch(
-                f"All contents are zero but in the last {name}, and the first {name} hears nothing of it: its places do not see beyond their own.",
-                inputs={"maps": maps},
-            )
+            text = f"All contents are zero but in the last {name}, and the first {name} hears nothing of it."
+            raise Failure(text, inputs={"maps": maps}, checked=prop.name)
 
-    return Property(f"every {name} is seen", test)
+    prop = Property(f"every {name} is seen", test)
+    return prop
 
 
 def _weights(attempt, case, rng):
@@ -116,11 +116,8 @@ def _weights(attempt, case, rng):
     maps[..., 0] = 0.5
     got = attempt(maps=maps)["mixed"][..., 0]
     if not np.allclose(got, 0.5, rtol=1e-4):
-        raise Mismatch(
-            "The first channel is 0.5 at every place, so each mixture of it is 0.5: weights must sum to 1.",
-            got=got,
-            inputs={"maps": maps},
-        )
+        text = "The first channel is 0.5 at every place, so each mixture of it is 0.5: weights must sum to 1. Your mixtures:"
+        raise Failure(text, got=got, inputs={"maps": maps}, checked="weights sum to 1")
 
 
 WHOLE_PICTURE = Exercise(

@@ -136,7 +136,7 @@ for name, written in {"says nothing": silent, "swallows the first": swallowed}.i
 # %% [markdown] task="phoneme_error"
 # Who says nothing gets everything wrong: the phoneme error must be 1. Who swallows one phoneme of five or six errs by about .18. Find **all** faults and write `phoneme_error(written, sounds)`.
 #
-# - `written` is int `(B, T)`; what stands behind a row's first END does not count. `spelling.to_sounds(row)` gives the phonemes before it.
+# - `written` is int `(B, T)`; what stands behind a row's first END does not count. `spelling.to_sounds(row)` gives the phonemes before it (all, if there is no END).
 # - `sounds` holds for each word the list of its accepted pronunciations, tuples of phonemes. The nearest counts, the first of them if several are equally near.
 # - Return one number. `spelling.edit_distance` is yours to use.
 #
@@ -228,7 +228,7 @@ for positions in (False, True):
 # 1. `x`: the embedded tokens plus `self.positions`, one row for each of the T places;
 # 2. three times $x \leftarrow x + \text{part}(\text{norm}(x))$, with `norm_1`, `norm_2`, `norm_3` in turn: first `look_back`, from token to token, none sees a later one; then `look_at_letters`, padding closed; then `widen` and `narrow`.
 #
-# `self.look_back(query, key, mask=None, causal=False)` is lesson 05's `MultiHeadAttention`; its value is the key unless you give one, and its mask, broadcastable to `(B, T, S)`, is True where attention is allowed. The letters' states are normalised already. (`transformer.DecoderLayer` is switched off.)
+# `self.look_back(query, key, mask=None, causal=False)` is lesson 05's `MultiHeadAttention`; its value is the key unless you give one, and its mask, broadcastable to `(B, T, S)`, is True where attention is allowed (`mask` and `causal` go by keyword). The letters' states are normalised already. (`transformer.DecoderLayer` is switched off.)
 #
 # <details><summary>Hint</summary>
 #
@@ -451,7 +451,7 @@ plot.show(ax.figure, alt=alt)
 # - Return `(context, past)`: the new position's context `(B, 1, V)`, and whatever the next call shall get.
 # - Project the new position only: old keys and values are kept, not computed again.
 #
-# The check calls it for position after position and compares with causal attention over all positions at once. `attention.scaled_dot_product_attention` may be used.
+# The check calls it for position after position and compares with causal attention over all positions at once; where the last step gets other matrices, old keys and values must stay. `attention.scaled_dot_product_attention` may be used.
 #
 # <details><summary>Hint</summary>
 #

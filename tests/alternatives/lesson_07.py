@@ -226,7 +226,9 @@ def beam_by_products(step, width, longest):
     """Multiplies probabilities; the mean of logarithms is the geometric mean."""
     open_, done = {(): 1.0}, {}
     for _ in range(longest):
-        longer = {(*w, k): p * q for w, p in open_.items() for k, q in enumerate(step(list(w)))}
+        longer = {
+            (*w, k): p * q for w, p in open_.items() for k, q in enumerate(step(list(w))) if q
+        }
         best = sorted(longer, key=longer.get)[::-1][:width]
         done |= {w: longer[w] for w in best if w[-1] == END}
         open_ = {w: longer[w] for w in best if w[-1] != END}
@@ -244,7 +246,8 @@ def beam_with_heap(step, width, longest):
         for total, tokens in beginnings:
             with np.errstate(divide="ignore"):
                 gains = np.log(step(tokens))
-            longer += [(total + gain, [*tokens, k]) for k, gain in enumerate(gains)]
+            possible = np.flatnonzero(gains > -np.inf)
+            longer += [(total + gains[k], [*tokens, int(k)]) for k in possible]
         best = heapq.nlargest(width, longer, key=lambda pair: pair[0])
         finished += [pair for pair in best if pair[1][-1] == END]
         beginnings = [pair for pair in best if pair[1][-1] != END]

@@ -97,6 +97,45 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "interval_list: return [np.mean(gains) - half, np.mean(gains) + half] → return as_float32([np.mean(gains) - half, np.mean(gains) + half])": FLOAT32,
         "interval_one_array: return gain.mean() + np.array([-1.96, 1.96]) * np.sqrt(gain.var(ddof=1) / items) → return as_float32(gain.mean() + np.array([-1.96, 1.96]) * np.sqrt(gain.var(ddof=1) / items))": FLOAT32,
     },
+    "scaled_dot_layer": {
+        "solution: scores = ops.where(mask, scores, -10000.0) → scores = ops.where(mask, scores, -9999.0)": "as low as needed: what is closed gets no weight, and softmax sees differences only",
+        "solution: scores = ops.where(mask, scores, -10000.0) → scores = ops.where(mask, scores, -10001.0)": "as low as needed: what is closed gets no weight, and softmax sees differences only",
+        "solution: weights = ops.softmax(scores, axis=-1) → weights = ops.softmax(scores)": "the last axis is the default",
+        "solution: return (ops.matmul(weights, value), weights) → return (as_float32(ops.matmul(weights, value)), weights)": FLOAT32,
+        "solution: return (ops.matmul(weights, value), weights) → return (ops.matmul(weights, value), as_float32(weights))": FLOAT32,
+        "_dot_added: weights = ops.softmax(scores + 10000.0 * allowed) * allowed → weights = ops.softmax(scores + 10001.0 * allowed) * allowed": "as low as needed: what is closed gets no weight, and softmax sees differences only",
+        "_dot_added: weights = ops.softmax(scores + 10000.0 * allowed) * allowed → weights = ops.softmax(scores + 9999.0 * allowed) * allowed": "as low as needed: what is closed gets no weight, and softmax sees differences only",
+        "_dot_added: return [ops.einsum('bts,bsv->btv', weights, value), weights] → return as_float32([ops.einsum('bts,bsv->btv', weights, value), weights])": FLOAT32,
+        "_dot_by_exponentials: return (ops.matmul(weights, value), weights) → return (as_float32(ops.matmul(weights, value)), weights)": FLOAT32,
+        "_dot_by_exponentials: return (ops.matmul(weights, value), weights) → return (ops.matmul(weights, value), as_float32(weights))": FLOAT32,
+        "_dot_in_float32: return (ops.matmul(weights, value), weights) → return (as_float32(ops.matmul(weights, value)), weights)": FLOAT32,
+        "_dot_in_float32: return (ops.matmul(weights, value), weights) → return (ops.matmul(weights, value), as_float32(weights))": FLOAT32,
+        "_dot_closed_by_infinity: return (ops.matmul(weights, value), weights) → return (as_float32(ops.matmul(weights, value)), weights)": FLOAT32,
+        "_dot_closed_by_infinity: return (ops.matmul(weights, value), weights) → return (ops.matmul(weights, value), as_float32(weights))": FLOAT32,
+    },
+    "additive_layer": {
+        "solution: weights = ops.softmax(scores, axis=-1) → weights = ops.softmax(scores)": "the last axis is the default",
+    },
+    "multi_head_layer": {
+        "solution: k = split(ops.matmul(key, self.key_matrix) + self.key_bias) → k = split(ops.matmul(key, self.key_matrix) - self.key_bias)": "what a key's bias adds is the same for a whole row of scores: softmax cancels it",
+        "solution: k = split(ops.matmul(key, self.key_matrix) + self.key_bias) → k = split(ops.matmul(key, self.key_matrix))": "what a key's bias adds is the same for a whole row of scores: softmax cancels it",
+    },
+    "article_layer": {
+        "solution: weights = ops.softmax(self.W2(self.W1(pairs))[..., 0], axis=-1) → weights = ops.softmax(self.W2(self.W1(pairs))[..., 0])": "the last axis is what `ops.softmax` takes unless told",
+        "solution: weights = ops.softmax(self.W2(self.W1(pairs))[..., 0], axis=-1) → weights = ops.softmax(self.W2(self.W1(pairs))[..., -1], axis=-1)": "W2 makes one number: the first is the last",
+    },
+    "across_batch": {
+        "solution: both = ops.stack([image, text], axis=1) → both = ops.stack([text, image], axis=1)": "a mixture knows no order of its keys",
+        "fuse_with_einsum: keys = ops.stack([image, text], axis=1) → keys = ops.stack([text, image], axis=1)": "a mixture knows no order of its keys",
+        "solution: return keras.layers.Attention()([query, both])[:, 0] → return keras.layers.Attention()([query, both])[:, -1]": "there is one query: the first is the last",
+    },
+    "leaky_mask": {
+        "mask_by_equality: return layer(x, x, attention_mask=closed == 0) → return layer(x, x, attention_mask=closed <= 0)": "`closed` holds zeros and ones",
+    },
+    "decoder_state": {
+        "solution: return (output[:, 0], state) → return (state, output[:, 0])": "the output of a GRU's one step is its state",
+        "solution: return (output[:, 0], state) → return (output[:, -1], state)": "there is one step: the first is the last",
+    },
     "whole_picture": {
         "with_einsum: weights = softmax(scores.reshape(*maps.shape[:3], -1)).reshape(scores.shape) → weights = softmax(scores.reshape(*maps.shape[:3], -2)).reshape(scores.shape)": "NumPy takes any negative size for the one that is left",
         "picture_by_picture: places = picture.reshape(-1, picture.shape[-1]) → places = picture.reshape(-2, picture.shape[-1])": "NumPy takes any negative size for the one that is left",

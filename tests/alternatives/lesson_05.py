@@ -29,22 +29,12 @@ def lazy_layer(call, arguments=(), **methods):
 # --- scaled_dot_layer
 
 
-def _dot_with_where(self, query, key, value, mask=None):
-    ops = _ops()
-    scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / query.shape[-1] ** 0.5
-    if mask is None:
-        weights = ops.softmax(scores, axis=-1)
-    else:
-        weights = ops.where(mask, ops.softmax(ops.where(mask, scores, -1e4), axis=-1), 0.0)
-    return ops.matmul(weights, value), weights
-
-
 def _dot_added(self, query, key, value, mask=None):
     ops = _ops()
     scores = ops.einsum("bth,bsh->bts", query * query.shape[-1] ** -0.5, key)
     if mask is not None:
         allowed = ops.cast(mask, scores.dtype)
-        weights = ops.softmax(scores - (1 - allowed) * 1e4, axis=-1) * allowed
+        weights = ops.softmax(scores + 1e4 * allowed) * allowed
     else:
         weights = ops.softmax(scores)
     return [ops.einsum("bts,bsv->btv", weights, value), weights]
@@ -53,13 +43,13 @@ def _dot_added(self, query, key, value, mask=None):
 def _dot_by_exponentials(self, query, key, value, mask=None):
     ops = _ops()
     H = ops.cast(ops.shape(query)[-1], query.dtype)
-    scores = ops.matmul(query, ops.swapaxes(key, 1, 2)) / ops.sqrt(H)
+    scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / ops.sqrt(H)
     allowed = np.array(True) if mask is None else ops.convert_to_tensor(mask)
-    scores = ops.where(allowed, scores, -3e4)
+    scores = ops.where(allowed, scores, float(np.finfo(np.float16).min))
     powers = ops.exp(scores - ops.max(scores, axis=-1, keepdims=True))
     powers = powers * ops.cast(allowed, powers.dtype)
     total = ops.sum(powers, axis=-1, keepdims=True)
-    weights = powers / ops.where(total > 0, total, ops.ones_like(total))
+    weights = powers / ops.maximum(total, ops.ones_like(total))
     return ops.matmul(weights, value), weights
 
 
@@ -70,7 +60,7 @@ def _dot_in_float32(self, query, key, value, mask=None):
     q, k = (tf.cast(x, tf.float32) for x in (query, key))
     scores = tf.matmul(q, k, transpose_b=True) / q.shape[-1] ** 0.5
     allowed = tf.ones_like(scores, tf.bool) if mask is None else tf.convert_to_tensor(mask)
-    weights = tf.nn.softmax(tf.where(allowed, scores, -1e9))
+    weights = tf.nn.softmax(tf.where(allowed, scores, tf.float32.min))
     weights = tf.cast(tf.where(allowed, weights, 0.0), value.dtype)
     return ops.matmul(weights, value), weights
 
@@ -106,7 +96,7 @@ def _additive_expanded(self, query, key, value):
     ops = _ops()
     q = ops.expand_dims(ops.matmul(query, self.query_matrix), 2)
     k = ops.expand_dims(ops.matmul(key, self.key_matrix), 1)
-    weights = ops.softmax(ops.sum(self.vector * ops.tanh(q + k), axis=-1), axis=-1)
+    weights = ops.softmax(ops.sum(self.vector * ops.tanh(q + k), axis=-1))
     return ops.matmul(weights, value), weights
 
 
@@ -125,7 +115,7 @@ def _additive_row_by_row(self, query, key, value):
     offered, contexts, rows = ops.matmul(key, self.key_matrix), [], []
     for t in range(query.shape[1]):
         hidden = ops.tanh(ops.matmul(query[:, t : t + 1], self.query_matrix) + offered)
-        row = ops.softmax(ops.matmul(hidden, self.vector[:, None])[..., 0], axis=-1)
+        row = ops.softmax(ops.squeeze(ops.matmul(hidden, self.vector[:, None]), 2))
         rows.append(row)
         contexts.append(ops.sum(row[..., None] * value, axis=1))
     return ops.stack(contexts, axis=1), ops.stack(rows, axis=1)
@@ -156,31 +146,6 @@ def _heads_build(self, query_shape, key_shape, value_shape):
         setattr(self, f"{name}_bias", bias)
 
 
-def _heads_with_course_softmax(
-    self, query, key, value, mask=None, key_mask=None, return_weights=False
-):
-    ops = _ops()
-    from attnfuse import layers
-
-    N, H = self.heads, self.width // self.heads
-
-    def split(x):
-        return ops.transpose(ops.reshape(x, (-1, x.shape[1], N, H)), (0, 2, 1, 3))
-
-    q = split(ops.matmul(query, self.query_matrix) + self.query_bias)
-    k = split(ops.matmul(key, self.key_matrix) + self.key_bias)
-    v = split(ops.matmul(value, self.value_matrix) + self.value_bias)
-    allowed = None if mask is None else ops.convert_to_tensor(mask)[:, None]
-    if key_mask is not None:
-        real = key_mask[:, None, None]
-        allowed = real if allowed is None else ops.logical_and(allowed, real)
-    weights = layers.masked_softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))) / H**0.5, allowed)
-    merged = ops.transpose(ops.matmul(weights, v), (0, 2, 1, 3))
-    merged = ops.reshape(merged, (-1, query.shape[1], self.width))
-    output = ops.matmul(merged, self.output_matrix) + self.output_bias
-    return (output, weights) if return_weights else output
-
-
 def _heads_with_einsum(self, query, key, value, mask=None, key_mask=None, return_weights=False):
     import tensorflow as tf
 
@@ -193,12 +158,10 @@ def _heads_with_einsum(self, query, key, value, mask=None, key_mask=None, return
 
     q, k, v = (project(x, n) for n, x in zip(NAMES, (query, key, value)))  # noqa: B905
     scores = tf.einsum("bnth,bnsh->bnts", q, k) / H**0.5
-    allowed = tf.ones_like(scores)
-    if mask is not None:
-        allowed *= tf.cast(mask, tf.float32)[:, None]
+    allowed = tf.ones_like(scores) if mask is None else tf.cast(mask, tf.float32)[:, None]
     if key_mask is not None:
         allowed *= tf.cast(key_mask, tf.float32)[:, None, None]
-    weights = tf.nn.softmax(scores - 1e9 * (1 - allowed)) * allowed
+    weights = tf.nn.softmax(tf.where(allowed > 0, scores, tf.float32.min)) * allowed
     context = tf.einsum("bnts,bnsh->btnh", weights, v)
     matrix = tf.reshape(self.output_matrix, (N, H, -1))
     output = tf.einsum("btnh,nhd->btd", context, matrix) + self.output_bias
@@ -213,7 +176,7 @@ def _heads_one_by_one(self, query, key, value, mask=None, key_mask=None, return_
     q = ops.add(ops.matmul(query, self.query_matrix), self.query_bias)
     k = ops.add(ops.matmul(key, self.key_matrix), self.key_bias)
     v = ops.add(ops.matmul(value, self.value_matrix), self.value_bias)
-    allowed = np.ones((1, 1, 1), bool) if mask is None else mask
+    allowed = np.array([[[True]]]) if mask is None else mask
     if key_mask is not None:
         allowed = ops.logical_and(allowed, key_mask[:, None])
     for n in range(self.heads):
@@ -258,7 +221,7 @@ def _pairs_broadcast(self, query, values):
     asked = ops.broadcast_to(ops.expand_dims(query, 2), (B, T, S, Q))
     offered = ops.broadcast_to(ops.expand_dims(values, 1), (B, T, S, D))
     scores = ops.squeeze(self.W2(self.W1(ops.concatenate([asked, offered], axis=-1))), axis=-1)
-    weights = ops.softmax(scores, axis=2)
+    weights = ops.softmax(scores)
     return ops.einsum("bts,bsd->btd", weights, values), weights
 
 
@@ -274,7 +237,7 @@ def _pairs_tiled(self, query, values):
         -1,
     )
     weights = tf.nn.softmax(self.W2(self.W1(pairs)), axis=2)  # (B, T, S, 1)
-    return tf.reduce_sum(weights * values[:, None], axis=2), weights[..., 0]
+    return tf.reduce_sum(weights * values[:, None], axis=2), tf.squeeze(weights, 3)
 
 
 def _pair_by_pair(self, query, values):
@@ -282,10 +245,10 @@ def _pair_by_pair(self, query, values):
     rows = []
     for t in range(query.shape[1]):
         row = [
-            self.W2(self.W1(ops.concatenate([query[:, t], values[:, s]], axis=-1)))
+            self.W2(self.W1(ops.concatenate([query[:, t], values[:, s]], axis=1)))
             for s in range(values.shape[1])
         ]
-        rows.append(ops.softmax(ops.concatenate(row, axis=-1), axis=-1))
+        rows.append(ops.softmax(ops.concatenate(row, axis=1)))
     weights = ops.stack(rows, axis=1)
     return ops.matmul(weights, values), weights
 
@@ -293,14 +256,15 @@ def _pair_by_pair(self, query, values):
 # --- across_batch
 
 
-def fuse_with_keras(image, text):
-    keras, ops = keras_module(), _ops()
+def fuse_with_einsum(image, text):
+    ops = _ops()
     keys = ops.stack([image, text], axis=1)
-    return keras.layers.Attention()([ops.convert_to_tensor(image)[:, None], keys])[:, 0]
+    weights = ops.softmax(ops.einsum("bd,bsd->bs", image, keys))
+    return ops.einsum("bs,bsd->bd", weights, keys)
 
 
 def fuse_by_sums(image, text):
-    own, other = (image * image).sum(-1), (image * text).sum(-1)
+    own, other = (image * image).sum(1), (image * text).sum(1)
     share = 1 / (1 + np.exp(other - own))[:, None]
     return share * image + (1 - share) * text
 
@@ -322,16 +286,14 @@ def mask_by_equality(layer, x, future, padding):
 
 
 def mask_by_subtraction(layer, x, future, padding):
-    allowed = (1 - future)[None] * (1 - padding)[:, None]
+    allowed = (1 - future) * (1 - padding)[:, None]
     return layer(x, x, attention_mask=allowed)
 
 
 def mask_by_logic(layer, x, future, padding):
     ops = _ops()
-    allowed = ops.logical_and(
-        ops.logical_not(ops.cast(future, "bool")), ops.equal(padding[:, None, :], 0)
-    )
-    return layer(query=x, value=x, key=x, attention_mask=allowed)
+    closed = ops.logical_or(future, padding[:, None, :])
+    return layer(query=x, value=x, attention_mask=ops.logical_not(closed))
 
 
 def mask_by_keras(layer, x, future, padding):
@@ -341,25 +303,22 @@ def mask_by_keras(layer, x, future, padding):
 # --- decoder_state
 
 
-def step_repaired(gru, attend, word, state, memory):
-    ops = _ops()
+def step_by_state(gru, attend, word, state, memory):
     context, _ = attend(state[:, None], memory)
-    x = ops.concatenate([context, word[:, None]], axis=-1)
-    output, state = gru(x, initial_state=state)
-    return output[:, 0], state
+    _, new = gru(_ops().concatenate([context, word[:, None]], axis=2), initial_state=state)
+    return new, new
 
 
 def step_in_a_list(gru, attend, word, state, memory):
     ops = _ops()
-    context, _ = attend(ops.expand_dims(state, 1), memory)
-    x = ops.concatenate([context[:, 0], word], axis=-1)
+    context = ops.squeeze(attend(ops.expand_dims(state, 1), memory)[0], 1)
+    x = ops.concatenate([context, word], axis=1)
     _, new = gru(ops.expand_dims(x, 1), initial_state=[state])
     return [new, new]
 
 
 ALTERNATIVES = {
     "scaled_dot_layer": [
-        lazy_layer(_dot_with_where),
         lazy_layer(_dot_added),
         lazy_layer(_dot_by_exponentials),
         lazy_layer(_dot_in_float32),
@@ -376,7 +335,6 @@ ALTERNATIVES = {
         (1, 1, 0, 1),
     ],
     "multi_head_layer": [
-        _heads(_heads_with_course_softmax),
         _heads(_heads_with_einsum),
         _heads(_heads_one_by_one),
     ],
@@ -386,7 +344,7 @@ ALTERNATIVES = {
         _article_layer(_pairs_tiled),
         _article_layer(_pair_by_pair),
     ],
-    "across_batch": [fuse_with_keras, fuse_by_sums, fuse_one_by_one],
+    "across_batch": [fuse_with_einsum, fuse_by_sums, fuse_one_by_one],
     "leaky_mask": [mask_by_equality, mask_by_subtraction, mask_by_logic, mask_by_keras],
-    "decoder_state": [step_repaired, step_in_a_list],
+    "decoder_state": [step_by_state, step_in_a_list],
 }

@@ -62,6 +62,7 @@ def sketch(
     meet=lambda q, v, W1: W1(pairs(q, v)),
     bend=relu,
     score=lambda hidden, W2: W2(hidden)[..., 0],
+    scale=lambda units, Q, D: 1,
     weigh=softmax,
     give=lambda context, weights, scores: (context, weights),
     **w,
@@ -77,7 +78,7 @@ def sketch(
 
     try:
         scores = score(meet(query, values, W1), lambda x: x @ w["W2_kernel"] + w["W2_bias"])
-        weights = weigh(scores)
+        weights = weigh(scores / scale(len(w["W1_bias"]), query.shape[-1], values.shape[-1]) ** 0.5)
         return give(weights @ values, weights, scores)
     except ValueError:
         raise Raised("InvalidArgumentError") from None
@@ -147,6 +148,8 @@ ARTICLE_LAYER = Exercise(
     relu on the score | The score is bent once more, by a relu: negative scores become 0. It is W2's number as it is.
     tanh on the score | The score is bent once more, by tanh. It is W2's number as it is.
     scaled by the units | You divide the score by √units. Dot products are scaled; this score is W2's number as it is.
+    scaled by the query's width | You divide the score by the root of the query's width. Dot products are scaled; this score is W2's number as it is.
+    scaled by the values' width | You divide the score by the root of the values' width. Dot products are scaled; this score is W2's number as it is.
     last axis kept | W2 leaves an axis of size 1: (B, T, S, 1). Take `[..., 0]` of it before the softmax.
     every axis of size 1 squeezed | `squeeze` without an axis drops every axis of size 1: with one item or one query the scores lose that axis, too. Take `[..., 0]`, or say `axis=-1`.
     softmax over the queries | Your softmax runs over the queries (axis 1). Each query spreads one unit over the *keys*: axis -1.
@@ -158,6 +161,7 @@ ARTICLE_LAYER = Exercise(
     softmax twice | A softmax of a softmax: the weights are nearly even. Once is enough.
     weights first | You return the weights first. It is `context, weights`.
     context alone | `call` is to return two things, context and weights.
+    weights with an axis more | Your weights keep an axis of size 1, (B, T, S, 1): return them without.
     scores for weights | The second thing you return is the scores. Return the weights, after the softmax.
     as printed | This still behaves as the printed layer does: W1 sees the query alone, W2 nothing, and the reshapes mix items of the batch. Begin with pairs: every query next to every value, (B, T, S, …).
     as printed, with weights | This still behaves as the printed layer does: W1 sees the query alone, W2 nothing, and the reshapes mix items of the batch. Begin with pairs: every query next to every value, (B, T, S, …).
@@ -190,7 +194,6 @@ ARTICLE_LAYER = Exercise(
             "W2 unused, units averaged": lambda hidden, W2: hidden.mean(axis=-1),
             "relu on the score": lambda hidden, W2: relu(W2(hidden)[..., 0]),
             "tanh on the score": lambda hidden, W2: np.tanh(W2(hidden)[..., 0]),
-            "scaled by the units": lambda hidden, W2: W2(hidden)[..., 0] / hidden.shape[-1] ** 0.5,
             "last axis kept": lambda hidden, W2: W2(hidden),
             "every axis of size 1 squeezed": lambda hidden, W2: np.squeeze(W2(hidden)),
         },
@@ -198,6 +201,11 @@ ARTICLE_LAYER = Exercise(
             "relu lost": lambda x: x,
             "tanh for relu": np.tanh,
             "tanh after relu": lambda x: np.tanh(relu(x)),
+        },
+        "scale": {
+            "scaled by the units": lambda units, Q, D: units,
+            "scaled by the query's width": lambda units, Q, D: Q,
+            "scaled by the values' width": lambda units, Q, D: D,
         },
         "weigh": {
             "softmax over the queries": lambda scores: softmax(scores, axis=1),
@@ -211,6 +219,10 @@ ARTICLE_LAYER = Exercise(
         "give": {
             "weights first": lambda context, weights, scores: (weights, context),
             "context alone": lambda context, weights, scores: [context],
+            "weights with an axis more": lambda context, weights, scores: (
+                context,
+                weights[..., None],
+            ),
             "scores for weights": lambda context, weights, scores: (context, scores),
         },
     },

@@ -52,7 +52,7 @@ def sketch(
     *,
     ask=lambda state: state,
     read=lambda weights, memory: np.einsum("bs,bsd->bd", weights, memory),
-    feed=lambda context, word: [context, word],
+    feed=lambda context, word, state: [context, word],
     begin=lambda state, context, memory: state,
     runs=1,
     after=lambda new, state: (new, new),
@@ -68,7 +68,7 @@ def sketch(
             raise Raised("ValueError")  # the course's attention, of a state with an axis more
         hidden = np.tanh((ask(state) @ query_matrix)[:, None] + keys)
         context = read(softmax(hidden @ vector), memory)
-        x = np.concatenate(feed(context, words[:, t]), axis=-1)
+        x = np.concatenate(feed(context, words[:, t], state), axis=-1)
         new = begin(state, context, memory)
         for _ in range(runs):
             new = gru(x, new, **cell)
@@ -122,6 +122,7 @@ DECODER_STATE = Exercise(
     word before context | The GRU reads the word first. Its weights are for context, then word.
     word left out | The word got lost: the GRU reads zeros for it. It reads context *and* word.
     context left out | The context got lost: the GRU reads zeros for it. It reads context *and* word.
+    state read | The GRU reads the state in the context's place. It reads context and word, and *starts* from the state: `initial_state`.
     old state handed on | You hand back the state that came in. Hand back the GRU's new one.
     old state put out | Your output is the state that came in. It is what the GRU makes of it.
     old state added | You add the old state to what the GRU returns. The GRU mixes old and new by itself, once it has the old: `initial_state`.
@@ -151,9 +152,10 @@ DECODER_STATE = Exercise(
             "the memory's last read": lambda weights, memory: memory[:, -1],
         },
         "feed": {
-            "word before context": lambda context, word: [word, context],
-            "word left out": lambda context, word: [context, np.zeros_like(word)],
-            "context left out": lambda context, word: [np.zeros_like(context), word],
+            "word before context": lambda context, word, state: [word, context],
+            "word left out": lambda context, word, state: [context, 0 * word],
+            "context left out": lambda context, word, state: [0 * context, word],
+            "state read": lambda context, word, state: [state, word],
         },
         "after": {
             "old state handed on": lambda new, state: (new, state),

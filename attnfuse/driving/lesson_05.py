@@ -33,7 +33,7 @@ def additive(candidate, query, key, value, **weights):
     """Context, weights, and what of the layer survives `get_config` and `from_config`."""
     units = len(weights["vector"])
     layer = make_layer(candidate, units=units)
-    layer.build(query.shape, key.shape, value.shape)
+    layer(query, key, value)  # makes the weights
     set_weights(layer, **weights)
     found = pair(layer(query, key, value))
     if found is None:
@@ -66,7 +66,7 @@ def multi_head(candidate, query, key, value, heads, mask=None, key_mask=None, **
     """Output and weights; then what a call without `return_weights` gives."""
     ops = keras_module().ops
     layer = make_layer(candidate, heads=heads, width=len(weights["output_bias"]))
-    layer.build(query.shape, key.shape, value.shape)
+    layer(query, key, value)  # makes the weights
     set_weights(layer, **weights)
     key = ops.convert_to_tensor(key)
     if key_mask is not None:

@@ -163,7 +163,6 @@ WRITTEN = {
     "last": ("value[-1]", "survived"),
     "first": ("value[0]", "rejected"),
     "dtype": ("as_float(value.max())", "void"),
-    "rounded": ("as_float32(value.max())", "survived"),
     "never ends": ("[0 for _ in iter(int, 1)]", "cut off"),
     "eats memory": ("np.ones(10**11).max()", "rejected"),
     "ends its process": ("__import__('os')._exit(0)", "cut off"),

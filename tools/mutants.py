@@ -89,8 +89,11 @@ REDUCTIONS = {"sum", "mean", "max", "min", "all", "any", "argmax", "argmin", "st
 AXES = {"transpose", "swapaxes", "moveaxis", "expand_dims", "squeeze"}
 # The order of these functions' arguments means nothing.
 SYMMETRIC = {"min", "max", "minimum", "maximum", "logical_and", "logical_or", "add", "multiply"}
+SYMMETRIC |= {"swapaxes"}
+# Tests that learners write: all their suspects are tried, so whatever passes is a right test.
+TESTS = {"mask_test", "gradient_test"}
 # What the returned value is turned into: `as_int(…)` and so on.
-KINDS = ("int", "float", "bool", "float32")
+KINDS = ("int", "float", "bool")  # float32 is near enough everywhere
 UNTOUCHED = ("annotation", "returns", "decorator_list", "ctx", "type_params", "type_comment")
 
 
@@ -176,7 +179,8 @@ def _role(owner, field, node, role: str) -> str:
         return "slice"
     if isinstance(owner, ast.Call) and field == "args":
         name = _name(owner.func)
-        return "axis" if name in AXES else {"range": "range", "default_rng": "seed"}.get(name, "")
+        roles = {"range": "range", "default_rng": "seed", "reshape": "size"}
+        return "axis" if name in AXES else roles.get(name, "")
     if isinstance(owner, ast.Tuple | ast.List | ast.UnaryOp):
         return "slice" if isinstance(node, ast.Slice) else role.replace("test", "")
     if isinstance(owner, ast.If | ast.While | ast.IfExp | ast.Assert) and field == "test":
@@ -239,7 +243,7 @@ def _replacements(slot: _Slot) -> Iterator[tuple[str, ast.AST]]:
             label = role if role in ("axis", "index", "slice", "range") else "number"
             step = 1j if isinstance(value, complex) else 1
             for new in (value + step, value - step, type(value)(0)):
-                if new != value:
+                if new != value and not (role == "size" and new < 0):  # all mean "the rest"
                     yield label, _literal(new)
         if isinstance(node, ast.UnaryOp):
             yield "minus", node.operand
@@ -524,6 +528,8 @@ def mutants(answers: Iterable[Answer]) -> list[Mutant]:
     """All mutants; two of one exercise that differ only in the answer's name count once."""
     found, seen = [], set()
     for answer in answers:
+        if answer.exercise in TESTS:
+            continue
         own = answer.expression if answer.name == "solution" else answer.name
         times: Counter = Counter()
         for change in changes(answer.program, answer.lines):

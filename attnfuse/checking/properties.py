@@ -31,7 +31,7 @@ def rows_sum_to_one(output: str = "weights", zero_rows: bool = False) -> Propert
         if zero_rows:
             right |= np.isclose(sums, 0, atol=1e-12)
         if not right.all():
-            wrong = ", ".join(f"{x:.3g}" for x in sums[~right][:4])
+            wrong = ", ".join(f"{x:.6g}" for x in sums[~right][:4])
             raise Mismatch(
                 f"Each row of `{output}` must sum to 1 over the keys; yours sum to {wrong}."
             )

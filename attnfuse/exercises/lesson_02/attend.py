@@ -41,7 +41,7 @@ def cases(rng):
     closed.inputs["key"][0, :, 0] = [5e3, 0, 0]
     closed.inputs["query"][..., 0] = 1.0
     nothing = partial_mask(rng, 2, 3, 5)
-    nothing[1, 2] = False
+    nothing[1, 1] = False
     return [
         case(1, 1, 1, 2, 3, "one key"),
         case(1, 2, 3, 4, 5, "no mask"),
@@ -54,7 +54,7 @@ def cases(rng):
         closed,
         huge,
         case(2, 3, 4, 5, 1, "float32", dtype=np.float32),
-        case(2, 3, 5, 4, 7, "item 1, query 2 may see no key", nothing),
+        case(2, 3, 5, 4, 7, "item 1, query 1 may see no key", nothing),
     ]
 
 

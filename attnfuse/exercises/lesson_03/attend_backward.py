@@ -48,7 +48,7 @@ def cases(rng):
     first = huge.inputs["key"][0, 0]
     huge.inputs["query"][0, 0] = 5e3 * math.sqrt(5) * first / (first @ first)
     nothing = partial_mask(rng, 2, 3, 5)
-    nothing[1, 2] = False
+    nothing[1, 1] = False
     return [
         case(1, 1, 1, 2, 3, "one key"),
         case(1, 2, 3, 4, 5, "no mask"),
@@ -61,7 +61,7 @@ def cases(rng):
         case(2, 3, 4, 5, 6, "mask (S,)", partial_mask(rng, 4)),
         huge,
         case(2, 3, 4, 5, 1, "float32", dtype=np.float32),
-        case(2, 3, 5, 4, 6, "item 1, query 2 may see no key", nothing),
+        case(2, 3, 5, 4, 6, "item 1, query 1 may see no key", nothing),
     ]
 
 

@@ -45,7 +45,7 @@ def cases(rng):
         return Case({**heads_of(rng, *sizes, dtype=dtype), "mask": mask}, note)
 
     nothing = partial_mask(rng, 2, 3, 5)
-    nothing[1, 2] = False
+    nothing[1, 1] = False
     own_test = "one head and a mask: the colleague's own test"
     without = case(1, 3, 4, 2, 5, 5, note="two heads, called without `mask`")
     del without.inputs["mask"]
@@ -64,7 +64,7 @@ def cases(rng):
         case(2, 3, 5, 4, 6, 7, note="four heads, value of another width"),
         case(2, 3, 4, 3, 2, 2, note="float32", dtype=np.float32),
         large,
-        case(2, 3, 5, 4, 6, 6, note="item 1, query 2 may see no key", mask=nothing),
+        case(2, 3, 5, 4, 6, 6, note="item 1, query 1 may see no key", mask=nothing),
     ]
 
 

@@ -43,6 +43,7 @@ def cases(rng):
     return [
         case(1, 1, 2, 3, 4, 5, [2], "one word, two letters"),
         case(1, 3, 4, 2, 5, 6, [4], "three words, no padding"),
+        case(2, 1, 3, 4, 2, 5, [3, 2], "two sources, one word each"),
         case(3, 4, 6, 5, 2, 7, [6, 1, 3], "three sources with padding"),
         case(2, 3, 4, 5, 5, 3, [2, 4], "states of one width"),
     ]

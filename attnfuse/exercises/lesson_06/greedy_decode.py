@@ -68,7 +68,7 @@ def writer(rng, words=9, width=5):
             raise RuntimeError(f"{MOST_STEPS} steps, and your loop goes on")
         state = np.tanh(read[int(token)] + again @ np.asarray(state))
         logits = choose @ state
-        logits[[PAD, START]] = -9
+        logits[[PAD, START]] = logits.min() - 0.1  # never the best, nor the farthest from 0
         return logits, state
 
     return step, begin

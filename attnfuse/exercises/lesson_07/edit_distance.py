@@ -170,7 +170,7 @@ EDIT_DISTANCE = Exercise(
     a match costs | Equal phonemes save nothing in yours: as if 1 were added on the diagonal there, too, the longer length comes out. Where the two are equal nothing has to be done.
     equal and different exchanged | You add 1 on the diagonal where the two phonemes are *equal*, and 0 where they differ.
     a swap is one edit | You count two neighbours in the wrong order as one edit. There are three edits: insert, delete, replace; so a swap takes two.
-    the largest | You take the *largest* of the three ways into a cell. Take the smallest.
+    the largest | Yours is always the sum of both lengths: the way along the diagonal, a match or a replacement, never wins. Either it is missing, or you take the largest of the three ways instead of the smallest.
     last phoneme forgotten | You leave out the last phoneme of each. The table has one row and one column *more* than there are phonemes, and the answer is its last cell.
     first phoneme forgotten | You leave out the first phoneme of each. The table's border stands *before* the first phonemes: it has one row and one column more than there are phonemes.
     letters compared | You put the phonemes together to one text and compare *letters*. AA is one phoneme: compare the tuples.
@@ -179,6 +179,8 @@ EDIT_DISTANCE = Exercise(
     a rate of what was said | You divide by the number of phonemes said. Asked is the number of edits.
     a rate of the longer | You divide by the longer length. Asked is the number of edits.
     smallest of the last row | You return the smallest cell of the last row. All of both words counts: return the last cell.
+    whole row | You return the whole last row. The distance is its last cell.
+    whole table | You return the whole table. The distance is its last cell.
     position by position | You compare position by position. One phoneme too many in front then makes everything behind it wrong; as an edit it counts once.
     the shorter one only | You compare position by position, and stop at the end of the shorter one. What is left over counts, and one phoneme too many in front is one edit only.
     order ignored | You count how often each phoneme occurs, whatever its place. (AE, K) is not right for (K, AE).
@@ -229,6 +231,8 @@ EDIT_DISTANCE = Exercise(
             "a rate of what was said": lambda D, n, m: D[-1][-1] / max(n, 1),
             "a rate of the longer": lambda D, n, m: D[-1][-1] / max(n, m, 1),
             "smallest of the last row": lambda D, n, m: min(D[-1]),
+            "whole row": lambda D, n, m: list(D[-1]),
+            "whole table": lambda D, n, m: D,
         },
         "way": {
             "position by position": lambda a, b: differ(a, b) + abs(len(a) - len(b)),

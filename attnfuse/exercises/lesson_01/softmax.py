@@ -100,6 +100,7 @@ SOFTMAX = Exercise(
     shifted if high | You shift rows of high scores only. In a row of low ones, all near -1000, every exponential is rounded to 0. Shift each row.
     maximum added | You add the maximum. Subtract it: then the largest exponent is 0.
     divided by the maximum | You divide by the row's maximum. That changes how far scores are apart, and with it the weights; *subtracting* the same number from a whole row does not.
+    divided by the largest size | You divide by the row's largest absolute value. That changes how far scores are apart, and with it the weights; *subtracting* the same number from a whole row does not.
     standardised | You divide by the row's standard deviation. That changes how far scores are apart, and with it the weights.
     clipped | You cut scores off at a limit: 1000 and 1001 become the same then. Subtract each row's maximum instead, and nothing is lost.
     shifted above only | You take the maximum off above the line, but not below it. Both must be the same exponentials.
@@ -145,6 +146,9 @@ SOFTMAX = Exercise(
         "change": {
             "maximum added": np.add,
             "divided by the maximum": np.divide,
+            "divided by the largest size": lambda s, shift: (
+                s / np.abs(s).max(axis=-1, keepdims=True)
+            ),
             "standardised": lambda s, shift: (s - row_mean(s)) / s.std(axis=-1, keepdims=True),
             "clipped": lambda scores, shift: np.clip(scores, -700, 700),
         },

@@ -49,7 +49,7 @@ def cases(rng):
     far.inputs["day"][0] = 200
     return [
         too_cold,
-        case(5, [20.0, 3.0], "the wide one first"),
+        case(5, [20, 3], "whole numbers, the wide one first"),
         case(4, [4.0, 10.0], "years far apart", (2001, 2014, 2009)),
         far,
         best_between,

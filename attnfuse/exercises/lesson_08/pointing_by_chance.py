@@ -40,6 +40,7 @@ POINTING_BY_CHANCE = Exercise(
     a count | That is a number of places. Asked was their share of all 36.
     misses | That is the share that misses. Asked was the share that hits.
     odds | You divide hits by misses. A share is hits by all: divide by all 36 places (or all pixels).
+    one of 17 × 17 | That is one of the 17 × 17 places where a box may lie. A map points at one of 36 places.
     one class in ten | 1/10 is the chance to guess the *class*. Here a place is guessed.
     one in two | In the box or not are two cases, but not equally likely ones.
     doubled | You double the share of one direction. Row *and* column must fit: the shares are multiplied.
@@ -54,7 +55,7 @@ POINTING_BY_CHANCE = Exercise(
             "one direction": 12,
             "box positions": 64,
         },
-        "of": {"one of 24 × 24": 576, "box positions": 289},
+        "of": {"box positions": 289},
         "form": {
             "percent": lambda share: 100 * share,
             "a count": lambda share: 36 * share,
@@ -63,6 +64,8 @@ POINTING_BY_CHANCE = Exercise(
         },
     },
     wholes={
+        "one of 24 × 24": 1 / 576,
+        "one of 17 × 17": 1 / 289,
         "one class in ten": 1 / 10,
         "one in two": 1 / 2,
         "doubled": 2 / 3,

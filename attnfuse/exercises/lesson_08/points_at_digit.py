@@ -157,7 +157,7 @@ POINTS_AT_DIGIT = Exercise(
     the batch's largest column | One place is taken for all pictures: `argmax` without an axis goes over all numbers at once. Every picture has its own largest weight: axis 1.
     largest over the batch | One place is taken for all pictures: `argmax` without an axis goes over all numbers at once. Every picture has its own largest weight: axis 1.
     the corner of the patch | You take the upper left corner of the patch, `row * stride`. Its middle is half a stride further.
-    the far corner of the patch | You take the lower right corner of the patch, `(row + 1) * stride`. Its middle is half a stride before.
+    the far corner of the patch | Your hits are those of the patch's lower right corner, `(row + 1) * stride`. Its middle is half a stride before.
     half a pixel | You go half a *pixel* from the corner of the patch. Its middle is half a *stride* further: (i + ½) · stride.
     half a pixel early | Your middle is half a pixel too early: (i + ½) · stride, nothing taken off.
     middle rounded down | Your middles are rounded to whole pixels. With an odd stride a middle has a fraction, and so may the edge of a box.

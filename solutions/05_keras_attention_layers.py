@@ -88,7 +88,7 @@ for dtype in ("float32", "float16"):
 #
 # - `query` `(B, T, D)`, `key` `(B, S, D)`, `value` `(B, S, V)`. `mask` is None or bool, broadcastable to `(B, T, S)` (`(S,)`, too), True = may attend.
 # - Return `(context, weights)`, `(B, T, V)` and `(B, T, S)`. The scores are divided by √D.
-# - A query without an allowed key gets zero weights and a zero context. No NaN anywhere, however large the scores, in float16 neither, and not in the gradient. (In which type you compute and return is left to you.)
+# - A query without an allowed key gets zero weights and a zero context. Scores may be in the thousands. No NaN anywhere, in float16 neither, and not in the gradient. (In which type you compute and return is left to you.)
 #
 # Use `keras.ops`. It has NumPy's names: `ops.matmul`, `ops.transpose`, `ops.where`, and `ops.softmax`. `attnfuse.layers` and `attnfuse.attention` are switched off.
 #

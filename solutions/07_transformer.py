@@ -500,7 +500,7 @@ claim("for many words at once the cache is faster", ratio > 1.2)
 # %% [markdown] task="beam_search"
 # Write `beam(step, width, longest)`; it returns the list of written tokens, without START and END.
 #
-# `step(tokens)` gives the probabilities of the next token after the list `tokens` (`[]` at the start); token 2 is END. A text's **total** is the sum of log p over its tokens, END included.
+# `step(tokens)` gives the probabilities of the next token after the list `tokens` (`[]` at the start); token 2 is END, token 0 one like any other. A text's **total** is the sum of log p over its tokens, END included.
 #
 # Each round, extend every unfinished beginning by every token with p > 0 and keep the `width` highest totals of *all* of them. Those that end in END are finished and set aside; the others go on, for `longest` rounds at most, or until none is left. Return the finished text with the highest **total / number of tokens** (END counts as one). If none is finished, the best unfinished one by the same measure.
 #

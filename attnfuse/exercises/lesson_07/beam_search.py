@@ -67,10 +67,11 @@ def speller(seed, names=7, width=4):
     return Handle(f"a random speller of {names} tokens", step)
 
 
-NAMES = ["padding", "START", "END", "A", "B"]
+NAMES = ["0", "START", "END", "A", "B"]
 EXAMPLES = [
     ("A leads astray", table("A .56 B .40 END .02", "END .90 B .08", "END .4 A .3 B .28"), 2, 3),
     ("a poor text is finished first", table("A .95 END .05", "END .9 A .1"), 2, 3),
+    ("B ends better than A", table("A .6 B .4", "END .9 A .1", "END .1 A .9"), 2, 4),
     ("END is impossible, and few tokens possible", table("A .7 B .3", "A .7 B .3"), 5, 2),
     ("the best text is empty", table("END .9 A .1", "END .5 A .5"), 2, 3),
 ]
@@ -190,6 +191,7 @@ BEAM_SEARCH = Exercise(
     times the length | You multiply by the number of tokens. Divide by it.
     product divided | You divide a product of probabilities by the length. It is the *sum of logarithms* that is divided.
     lowest mean | You return the text with the *lowest* mean. Logarithms of probabilities are negative: the highest is next to 0.
+    START written | START is in your list. It is not written.
     END written | END is in your list. It is the sign to stop and no phoneme.
     last one cut | You cut the last token of an unfinished text, too. It has no END to cut.
     token 0 ends | You take token 0 for END. END is token 2.
@@ -253,6 +255,7 @@ BEAM_SEARCH = Exercise(
                 : [*tokens, end].index(end)
             ],
             "finished texts grow, too, last END cut": from_the_end,
+            "START written": lambda tokens, end: [START, *(t for t in tokens if t != end)],
             "END written": lambda tokens, end: tokens,
             "last one cut": lambda tokens, end: tokens[:-1],
         },

@@ -44,9 +44,15 @@ def cases(rng):
     return [
         case(1, 3, 2, 4, 1, 5, [2], "one word, no padding, one head"),
         case(2, 4, 5, 6, 2, 7, [5, 3], "two words, two heads, padding in the second"),
-        case(3, 3, 4, 6, 3, 5, [4, 1, 2], "as many words as tokens"),
-        case(2, 1, 3, 4, 2, 6, [2, 3], "START alone"),
+        case(3, 3, 4, 6, 3, 5, [3, 1, 4], "as many words as tokens"),
+        case(2, 1, 3, 4, 2, 6, [3, 3], "START alone"),
     ]
+
+
+def all_of_them(rows, tokens):
+    if tokens.shape[1] not in (1, len(rows)):
+        raise Raised("InvalidArgumentError")
+    return rows
 
 
 def without_axis(is_letter, T):
@@ -71,6 +77,7 @@ def sketch(
     order=("back", "letters", "think"),
     which=None,
     before=lambda T: np.tri(T, dtype=bool),
+    asks=lambda x, normed: normed,
     keys=lambda x, normed, states: normed,
     letters=lambda is_letter, T: is_letter[:, None],
     states=lambda states, is_letter, asking, norm: states,
@@ -84,7 +91,7 @@ def sketch(
     apart=False,
     result=lambda x, norm: x,
 ):
-    w, (B, T), D = weights, tokens.shape, letter_states.shape[-1]
+    w, B, D = weights, len(tokens), letter_states.shape[-1]
 
     def norm(x, i):
         gap = x - x.sum(axis=-1, keepdims=True) / D
@@ -104,10 +111,10 @@ def sketch(
 
     def part(name, y, x):
         if name == "back":
-            return attend("look_back", y, keys(x, y, letter_states), before(T))
+            return attend("look_back", asks(x, y), keys(x, y, letter_states), before(y.shape[1]))
         if name == "letters":
             asked = states(letter_states, is_letter, y, norm)
-            return attend(attention, y, asked, letters(is_letter, T))
+            return attend(attention, y, asked, letters(is_letter, y.shape[1]))
         wide = np.maximum(y @ w["widen.kernel"] + w["widen.bias"], 0)
         return wide @ w["narrow.kernel"] + w["narrow.bias"]
 
@@ -185,13 +192,13 @@ DECODER = Exercise(
             "x",
             tolerance=1e-3,
         ),
-        properties.last_item_apart("letter_states", "x", 1e-4),
     ],
     sketch=sketch,
     says="""
     shifted twice | You shift the tokens. They come shifted already, START first: position t reads what position t−1 had to write.
     embedding scaled | You multiply the embedded tokens by √D (as Vaswani et al. did). Here they are taken as they are.
     no positions | The positions are not added: the same phonemes in another order look the same to it.
+    all positions | You add `self.positions` with all its rows. Take the first T: `self.positions[:T]`.
     positions from 1 | Your first token gets the positions' row 1. Rows count from 0: `self.positions[:T]`.
     positions of tokens | You look up positions by *token*. They follow the place: rows 0 to T−1 of `self.positions`.
     one row of positions | `self.positions[T]` is one row, added everywhere. Take the first T rows: `self.positions[:T]`.
@@ -210,6 +217,7 @@ DECODER = Exercise(
     looks ahead only | Your causal mask is turned around: each token sees itself and what comes *later*.
     does not see itself | A token does not see itself in your mask. It may look at itself and at what came before.
     does not see itself, but the first | A token does not see itself in your mask. It may look at itself and at what came before.
+    query not normalised | In `look_back` only the keys are normalised; the query is the plain `x`. The part reads norm(x) on both sides.
     keys not normalised | In `look_back` only the query is normalised; the keys are the plain `x`. The part reads norm(x) on both sides.
     looks at the letters twice | In `look_back` your tokens look at the letters' states. First they look at one another.
     mask inverted | Your mask for the letters works the wrong way round: True means *may attend*, and `is_letter` is True at letters.
@@ -249,6 +257,7 @@ DECODER = Exercise(
         "scale": {"embedding scaled": math.sqrt},
         "rows": {
             "no positions": lambda rows, tokens: 0,
+            "all positions": all_of_them,
             "positions from 1": lambda rows, tokens: rows[1 : tokens.shape[1] + 1],
             "positions of tokens": lambda rows, tokens: rows[tokens],
             "one row of positions": lambda rows, tokens: rows[tokens.shape[1]],
@@ -280,6 +289,7 @@ DECODER = Exercise(
             ),
             "looks at the letters twice": lambda T: np.ones(1, bool),
         },
+        "asks": {"query not normalised": lambda x, normed: x},
         "keys": {
             "keys not normalised": lambda x, normed, states: x,
             "looks at the letters twice": lambda x, normed, states: states,

@@ -158,6 +158,7 @@ PHONEME_ERROR = Exercise(
     phonemes by position | You compare position by position, what is left over being wrong. One phoneme too many in front then makes everything behind it wrong. Count edits: `spelling.edit_distance`.
     the shorter one only | You compare position by position, and what is left over of the longer one counts nothing. Count edits: `spelling.edit_distance`.
     whole rows | You count the edits of whole rows, END, padding and what stands behind END included. `spelling.to_sounds(row)` gives the phonemes before END.
+    numbers against names | You compare the numbers of tokens with the names of phonemes: nothing is ever equal. `spelling.to_sounds(row)` gives the names, up to END.
     not cut at END | You compare all that is written, with what stands behind END. `spelling.to_sounds(row)` cuts it there.
     cut at the last END | You cut a row at its *last* END. What stands behind the first one does not count.
     END and padding left out | You leave out END and padding, but phonemes behind END stay. The row ends at its first END.
@@ -203,6 +204,7 @@ PHONEME_ERROR = Exercise(
             "position by position": BY_POSITION["compare"],
             "phonemes by position": lambda a, b, row: differ(a, b) + abs(len(a) - len(b)),
             "the shorter one only": lambda said, right, row: differ(said, right),
+            "numbers against names": lambda said, right, row: max(len(row), len(right)),
             "whole rows": lambda said, right, row: distance(row, padded(right, row)),
         },
         "cut": {

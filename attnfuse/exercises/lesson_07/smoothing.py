@@ -26,10 +26,9 @@ def sketch(*, plain="B", smoothed="A", zero=False, spell=str):
 
 
 def capitals(attempt, case, rng):
-    for name in ("plain", "smoothed"):
-        got = attempt.result[name]
+    for got in list(attempt.result.values())[:2]:
         if got not in ("A", "B"):
-            raise Mismatch(f'Parts 1 and 2 are "A" or "B"; one of yours is {got!r}.')
+            raise Mismatch(f'Numbers 1 and 2 are "A" or "B"; one of yours is {got!r}.')
 
 
 def which_are_right(attempt, case, rng):
@@ -52,7 +51,7 @@ SMOOTHING = Exercise(
     points=2,
     reference=by_loops,
     value=True,
-    outputs={"plain": "", "smoothed": "", "zero": ""},
+    outputs={"number 1": "", "number 2": "", "number 3": ""},
     properties=[Property("A or B", capitals), Property("which are right", which_are_right)],
     sketch=sketch,
     says="""
@@ -60,7 +59,6 @@ SMOOTHING = Exercise(
     surer is better | Number 2: the target itself gives the right token .902 only, and .0024 to each other one. Who gives .999 leaves too little for the others. What do they cost?
     zero can be reached | Number 3: the cross-entropy is lowest where the model gives exactly what the target asks, and is then the target's own entropy. How large is that where the target is spread out?
     small letters | The letters are capitals.
-    all the other way round | Do all three anew: without smoothing the loss is −log of the right token's probability; with it each other token asks for .0024, so that giving it next to nothing costs; and a target that is spread out has an entropy of its own.
     two of three | Asked are three things: a letter, a letter, and True or False.
     """,
     choices={
@@ -69,7 +67,7 @@ SMOOTHING = Exercise(
         "zero": {"zero can be reached": True},
         "spell": {"small letters": str.lower},
     },
-    wholes={"all the other way round": ("A", "B", True), "two of three": ("B", "A")},
+    wholes={"two of three": ("B", "A")},
     reread="section 4",
     hint="Without smoothing the loss is −log of the right phoneme's probability. With it the target gives .902 to the right one and .0024 to each of the other 41, and the loss is the sum of −target · log(given).",
 )

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import build
 import nbformat
@@ -77,10 +76,8 @@ def test_duplicate_is_reported_at_its_own_line(tmp_path):
     assert f"already at line {second - 3}" in str(error.value)
 
 
-def test_nothing_drifted_and_it_is_quick_to_see():
-    start = time.perf_counter()
+def test_nothing_drifted():
     assert build.drift(build.all_lessons()) == []
-    assert time.perf_counter() - start < 15
 
 
 def test_drift_is_seen(tmp_path, monkeypatch):

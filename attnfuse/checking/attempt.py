@@ -234,7 +234,9 @@ class Attempt:
                     checked=prop.name,
                 )
                 wrong = None if self.exercise.seen or self.exercise.value else self._wrong(i)
-                if wrong and not mismatch.inputs:  # the result itself is wrong already: show it against the definition's
+                if (
+                    wrong and not mismatch.inputs
+                ):  # the result itself is wrong already: show it against the definition's
                     failure.expected, failure.got = self.expected(i)[wrong], self.result[wrong]
                     failure.labels = (f"expected {wrong}", f"your {wrong}")
                 raise failure from None

@@ -60,7 +60,7 @@ def speller(seed, names=7, width=4):
             for token in written:
                 state = np.tanh(read[token] + again @ state)
             powers = np.exp(choose @ state)
-            powers[[0, START]] = 0
+            powers[START] = 0
             known[written] = powers / powers.sum()
         return known[written].copy()
 
@@ -76,7 +76,7 @@ EXAMPLES = [
     ("the best text is empty", table("END .9 A .1", "END .5 A .5"), 2, 3),
 ]
 # Seeds, widths and lengths by which, between them, nearly all slips write something of their own.
-DRAWS = (291, 2, 5), (950, 2, 5), (213, 3, 4), (729, 2, 4), (509, 3, 4), (421, 3, 4), (584, 3, 4)
+DRAWS = (291, 2, 5), (729, 2, 4), (577, 3, 4), (952, 3, 4), (421, 2, 4), (979, 3, 4), (702, 2, 4)
 
 
 def cases(rng):

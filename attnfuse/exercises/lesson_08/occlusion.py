@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Property, properties
-from attnfuse.checking.attempt import Failure
+from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
 from attnfuse.driving import Handle
 from attnfuse.exercises.common import softmax
 
@@ -111,7 +110,7 @@ def _one_patch(attempt, case, rng):
     want, drops = by_loops(**inputs), attempt(**inputs)["drops"]
     if not np.array_equal(abs(drops) > 1e-9, want > 1e-9):
         text = f"The model sees nothing but patch {place}: covering that one changes something, covering another nothing."
-        raise Failure(text, want, drops, inputs=inputs, checked="one patch covered")
+        raise Mismatch(text, want, drops, inputs=inputs)
 
 
 def _order_of_classes(inputs, rng):

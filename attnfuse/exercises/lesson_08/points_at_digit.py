@@ -3,7 +3,6 @@
 import numpy as np
 
 from attnfuse.checking import Case, Exercise, Mismatch, Property
-from attnfuse.checking.attempt import Failure
 
 
 def by_loops(weights, boxes, columns, stride):
@@ -111,7 +110,7 @@ def one_by_one(name, text, low=(), high=()):
         want, got = by_loops(**inputs), attempt(**inputs)["hits"]
         for b in np.flatnonzero(want != got)[:1]:
             one = {"weights": inputs["weights"][[b]], "boxes": boxes[[b]]}
-            raise Failure(text, want[[b]], got[[b]], inputs={**inputs, **one}, checked=name)
+            raise Mismatch(text, want[[b]], got[[b]], inputs={**inputs, **one})
 
     return Property(name, test)
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Property, properties
-from attnfuse.checking.attempt import Failure
+from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
 from attnfuse.exercises.common import hard, softmax
 
 
@@ -105,7 +104,7 @@ def sees(name, axis):
         np.moveaxis(maps, axis, 0)[-1] = 1
         if not np.moveaxis(attempt(maps=maps)["mixed"], axis, 0)[0].any():
             text = f"All contents are zero but in the last {name}, and the first {name} hears nothing of it."
-            raise Failure(text, inputs={"maps": maps}, checked=prop.name)
+            raise Mismatch(text, inputs={"maps": maps})
 
     prop = Property(f"every {name} is seen", test)
     return prop
@@ -117,7 +116,7 @@ def _weights(attempt, case, rng):
     got = attempt(maps=maps)["mixed"][..., 0]
     if not np.allclose(got, 0.5, rtol=1e-4):
         text = "The first channel is 0.5 at every place, so each mixture of it is 0.5: weights must sum to 1. Your mixtures:"
-        raise Failure(text, got=got, inputs={"maps": maps}, checked="weights sum to 1")
+        raise Mismatch(text, got=got, inputs={"maps": maps})
 
 
 WHOLE_PICTURE = Exercise(

@@ -75,8 +75,8 @@ EXAMPLES = [
     ("END is impossible, and few tokens possible", table("A .7 B .3", "A .7 B .3"), 5, 2),
     ("the best text is empty", table("END .9 A .1", "END .5 A .5"), 2, 3),
 ]
-# Seeds, widths and lengths by which, between them, nearly all slips write something of their own.
-DRAWS = (291, 2, 5), (729, 2, 4), (577, 3, 4), (952, 3, 4), (421, 2, 4), (979, 3, 4), (702, 2, 4)
+# (width, longest) → seeds by which, between them, nearly all slips write something of their own.
+DRAWS = {(2, 4): (729, 421, 702), (2, 5): (291,), (3, 4): (577, 952, 979, 13), (4, 4): (4,)}
 
 
 def cases(rng):
@@ -87,7 +87,7 @@ def cases(rng):
     return [
         *(case(*example) for example in EXAMPLES),
         case("width 1 is greedy", speller(one), 1, 3),
-        *(case("", speller(seed), width, longest) for seed, width, longest in DRAWS),
+        *(case("", speller(seed), *sizes) for sizes, seeds in DRAWS.items() for seed in seeds),
         *(case("", speller(seed), 3, 4) for seed in others),
     ]
 

@@ -168,6 +168,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "greedy_recursive: if longest == 0: → if longest <= 0:": "longest counts down to 0",
         "greedy_recursive: return [] if token == END else [token, *greedy_recursive(step, state, longest - 1, token)] → return [] if token <= END else [token, *greedy_recursive(step, state, longest - 1, token)]": "PAD and START are never the best",
     },
+    "phoneme_error": {
+        "error_by_min: edits += spelling.edit_distance(said, nearest) → edits += spelling.edit_distance(nearest, said)": "the edit distance is symmetric",
+    },
+    "beam_search": {
+        "beam_with_heap: break → continue": "without a beginning left, the rounds that remain find nothing",
+    },
     "query_pooling": {
         "solution: weights = ops.softmax(ops.sum(keys * self.query, axis=-1), axis=-1) → weights = ops.softmax(ops.sum(keys * self.query, axis=-1))": "the last axis is the default",
         "solution: weights = ops.softmax(ops.sum(keys * self.query, axis=-1), axis=-1) → weights = ops.softmax(ops.sum(keys * self.query, axis=-1), axis=1)": "of two axes the last is axis 1",

@@ -73,6 +73,7 @@ EXAMPLES = [
     ("a poor text is finished first", table("A .95 END .05", "END .9 A .1"), 2, 3),
     ("B ends better than A", table("A .6 B .4", "END .9 A .1", "END .1 A .9"), 2, 4),
     ("END is impossible, and few tokens possible", table("A .7 B .3", "A .7 B .3"), 5, 2),
+    ("unfinished, token 0 last", table("0 .6 A .4", "0 .6 A .4"), 2, 2),
     ("the best text is empty", table("END .9 A .1", "END .5 A .5"), 2, 3),
 ]
 # (width, longest) → seeds by which, between them, nearly all slips write something of their own.

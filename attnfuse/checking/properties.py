@@ -27,7 +27,8 @@ def rows_sum_to_one(output: str = "weights", zero_rows: bool = False) -> Propert
 
     def test(attempt, case, rng):
         sums = np.asarray(attempt.result[output], dtype=float).sum(axis=-1)
-        right = np.isclose(sums, 1, atol=1e-5)
+        half = any(getattr(x, "dtype", None) == np.float16 for x in case.inputs.values())
+        right = np.isclose(sums, 1, atol=2e-3 if half else 1e-5)  # float16 has three digits
         if zero_rows:
             right |= np.isclose(sums, 0, atol=1e-12)
         if not right.all():

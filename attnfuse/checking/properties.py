@@ -179,6 +179,30 @@ def last_item_apart(changed: str, output: str, tolerance: float = 1e-5) -> Prope
     return stays("items apart", text, change, output, lambda x: x[:-1], tolerance)
 
 
+def whole_numbers(output: str) -> Property:
+    """Tokens are int; an empty result has no type to speak of."""
+
+    def test(attempt, case, rng):
+        tokens = np.asarray(attempt.result[output])
+        if tokens.size and tokens.dtype.kind not in "iu":
+            raise Mismatch(f"Tokens are int; yours have dtype {tokens.dtype}.")
+
+    return Property("whole numbers", test)
+
+
+def right_or_broken(kind: str, is_right) -> Property:
+    """A test that a learner wrote, tried on a function: its verdict must be `is_right(function)`."""
+
+    def test(attempt, case, rng):
+        found, right = bool(attempt.result["verdict"]), is_right(*case.inputs.values())
+        if found and not right:
+            raise Mismatch(f"Your {kind} lets a broken function pass.")
+        if right and not found:
+            raise Mismatch(f"Your {kind} rejects a right function.")
+
+    return Property("right or broken", test)
+
+
 def each_number(output: str = "result") -> Property:
     """Where several numbers were predicted: say which is right, and never what the others should be."""
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property
+from attnfuse.checking import Case, Exercise, properties
 from attnfuse.driving import Handle
 from attnfuse.exercises.common import softmax
 from attnfuse.exercises.lesson_02.attend import by_loops
@@ -94,14 +94,6 @@ def _verdicts(**lets_pass):
     return lambda attend: sketch(attend, **lets_pass)
 
 
-def _right_or_not(attempt, case, rng):
-    found, right = bool(attempt.result["verdict"]), verdict(case.inputs["attend"])
-    if found and not right:
-        raise Mismatch("Your test lets a broken function pass.")
-    if right and not found:
-        raise Mismatch("Your test rejects a right function.")
-
-
 BROKEN = {name: True for name, (_, right, _) in SUSPECTS.items() if not right}
 
 MASK_TEST = Exercise(
@@ -115,7 +107,7 @@ MASK_TEST = Exercise(
     reference=verdict,
     cases=cases,
     outputs={"verdict": ""},
-    properties=[Property("right or broken", _right_or_not)],
+    properties=[properties.right_or_broken("test", verdict)],
     sketch=sketch,
     says="""
     -10 is enough | Your test lets an attention pass that only pushes masked scores down to -10. Give the masked key a value of a million, so that the smallest leak shows, and compare strictly.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property
+from attnfuse.checking import Case, Exercise, properties
 from attnfuse.driving import Handle
 from attnfuse.exercises.lesson_03.attend_backward import by_loops, one, sketch
 
@@ -63,14 +63,6 @@ def _verdicts(**lets_pass):
     return lambda backward: by_verdicts(backward, **lets_pass)
 
 
-def _right_or_not(attempt, case, rng):
-    found, right = bool(attempt.result["verdict"]), verdict(case.inputs["backward"])
-    if found and not right:
-        raise Mismatch("Your check lets a broken function pass.")
-    if right and not found:
-        raise Mismatch("Your check rejects a right function.")
-
-
 GRADIENT_TEST = Exercise(
     name="gradient_test",
     lesson="03_attention_gradients",
@@ -84,7 +76,7 @@ GRADIENT_TEST = Exercise(
         Case({"backward": Handle(shown, f)}, shown) for f, _, shown in SUSPECTS.values()
     ],
     outputs={"verdict": ""},
-    properties=[Property("right or broken", _right_or_not)],
+    properties=[properties.right_or_broken("check", verdict)],
     sketch=by_verdicts,
     says="""
     d_value not looked at | A fault in `d_value` alone gets past your check. Compare all three slopes, all of each.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property
+from attnfuse.checking import Case, Exercise, properties
 from attnfuse.driving import Handle
 from attnfuse.exercises.lesson_06.shift_targets import END, PAD, START
 
@@ -109,12 +109,6 @@ def cases(rng):
     ]
 
 
-def _whole_numbers(attempt, case, rng):
-    written = np.asarray(attempt.result["written"])
-    if written.size and written.dtype.kind not in "iu":
-        raise Mismatch(f"Tokens are int; yours have dtype {written.dtype}.")
-
-
 GREEDY_DECODE = Exercise(
     name="greedy_decode",
     lesson="06_seq2seq",
@@ -126,7 +120,7 @@ GREEDY_DECODE = Exercise(
     reference=by_loops,
     cases=cases,
     outputs={"written": "T"},
-    properties=[Property("whole numbers", _whole_numbers)],
+    properties=[properties.whole_numbers("written")],
     sketch=sketch,
     says="""
     state reset | You hand the *first* state to every step. The state carries what has been written so far: take the one that `step` returns and hand it back.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from attnfuse.checking import Case, Exercise, Mismatch, Property
+from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
 
 PAD, START, END = 0, 1, 2
 WORDS = 34
@@ -81,12 +81,6 @@ def _no_future(attempt, case, rng):
         )
 
 
-def _whole_numbers(attempt, case, rng):
-    if attempt.result["decoder_input"].dtype.kind not in "iu":
-        dtype = attempt.result["decoder_input"].dtype
-        raise Mismatch(f"Tokens are int; yours have dtype {dtype}.")
-
-
 SHIFT_TARGETS = Exercise(
     name="shift_targets",
     lesson="06_seq2seq",
@@ -99,7 +93,7 @@ SHIFT_TARGETS = Exercise(
     cases=cases,
     outputs={"decoder_input": "B T"},
     properties=[
-        Property("whole numbers", _whole_numbers),
+        properties.whole_numbers("decoder_input"),
         Property("no word seen before it is written", _no_future),
     ],
     sketch=sketch,

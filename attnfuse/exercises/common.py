@@ -38,6 +38,12 @@ def softmax(scores, mask=True, axis=-1, *, low=-np.inf, late=False, shift="open"
     return np.where(mask.any(axis=axis, keepdims=True), weights, even)
 
 
+def weights_by(weigh, scores, mask, empty=0.0):
+    """Weights by `weigh(scores, mask)`, but `empty` in rows without an open place (None for 1/S)."""
+    even = 1 / scores.shape[-1] if empty is None else empty
+    return np.where(mask.any(axis=-1, keepdims=True), weigh(scores, mask), even)
+
+
 def hard(scores, mask=True):
     """All the weight to the best open place, the first of equal ones."""
     return np.eye(scores.shape[-1])[np.where(mask, scores, -np.inf).argmax(axis=-1)]

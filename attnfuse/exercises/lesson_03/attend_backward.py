@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
-from attnfuse.exercises.common import dot, draw, partial_mask, softmax
+from attnfuse.exercises.common import dot, draw, partial_mask, softmax, weights_by
 from attnfuse.exercises.lesson_03.softmax_gradient import through_softmax
 
 
@@ -102,8 +102,7 @@ def sketch(
     mask = (
         np.ones_like(scores, bool) if mask is None else allow(np.broadcast_to(mask, scores.shape))
     )
-    even = 1 / key.shape[1] if empty is None else empty
-    weights = np.where(mask.any(axis=-1, keepdims=True), weigh(scores, mask), even)
+    weights = weights_by(weigh, scores, mask, empty)
     d_context = arrives(d_context)
     d_scores = through(weights, d_context @ turn(value))
     by = backwards(query, value)

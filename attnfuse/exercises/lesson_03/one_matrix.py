@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from attnfuse.checking import Case, Exercise, properties
-from attnfuse.exercises.common import draw, partial_mask, softmax
+from attnfuse.exercises.common import draw, partial_mask, softmax, weights_by
 from attnfuse.exercises.lesson_03.attend_backward import by_loops as attend_backward_by_loops
 from attnfuse.exercises.lesson_03.softmax_gradient import through_softmax
 
@@ -79,8 +79,7 @@ def sketch(
     mask = (
         np.ones_like(scores, bool) if mask is None else allow(np.broadcast_to(mask, scores.shape))
     )
-    even = 1 / len(key) if empty is None else empty
-    weights = np.where(mask.any(axis=-1, keepdims=True), weigh(scores, mask), even)
+    weights = weights_by(weigh, scores, mask, empty)
     d_scores = through(weights, d_context @ value.T)
     by = backwards(pictures, memory, W)
     parts = pictures.T @ (d_scores @ key), to_key(memory, pictures).T @ (turn(d_scores) @ query)

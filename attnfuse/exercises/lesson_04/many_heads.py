@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from attnfuse.checking import Case, Exercise, properties
-from attnfuse.exercises.common import dot, draw, partial_mask, softmax
+from attnfuse.exercises.common import dot, draw, partial_mask, softmax, weights_by
 from attnfuse.exercises.lesson_04.split_heads import every_nth, in_one_go, split
 
 
@@ -119,8 +119,7 @@ def sketch(
     scores = q @ k.swapaxes(-1, -2) / scale(q, k, v, heads)
     allowed = True if mask is None else place(allow(mask), heads)
     allowed = np.broadcast_to(allowed, scores.shape)
-    even = 1 / scores.shape[-1] if empty is None else empty
-    weights = np.where(allowed.any(axis=-1, keepdims=True), weigh(scores, allowed), even)
+    weights = weights_by(weigh, scores, allowed, empty)
     return give(merge(weights @ v), show(weights))
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from attnfuse.checking import Case, Exercise, Mismatch, Property, properties
 from attnfuse.driving import Raised, lesson_06
-from attnfuse.exercises.common import draw, softmax
+from attnfuse.exercises.common import draw, softmax, weights_by
 
 
 def by_loops(decoder_states, encoder_states, is_letter, query_matrix, key_matrix, vector):
@@ -84,8 +84,7 @@ def sketch(
     keys = encoder_states @ key_matrix
     scores = score(asks(decoder_states) @ query_matrix, keys, vector) / scale(len(vector))
     mask = meets(place(allow(is_letter)), scores)
-    even = 1 / scores.shape[-1] if empty is None else empty
-    weights = np.where(mask.any(axis=-1, keepdims=True), weigh(scores, mask), even)
+    weights = weights_by(weigh, scores, mask, empty)
     context = weights @ values(encoder_states, keys, is_letter)
     return *give(finish(context, is_letter), weights), learns
 

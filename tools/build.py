@@ -34,7 +34,7 @@ FRONT = {"title", "sentence", "you_will", "needs", "minutes", "seconds", "keras"
 MARKER = re.compile(r'(\w+)="([^"]*)"|(\w+)=(true)|(\w+)')
 NAMED = ("task", "exercise", "try", "check", "quiz")
 FLAGS = ("setup", "measured", "long")
-MOST_CELLS, MOST_LINES, MOST_WORDS = 60, 15, 90
+MOST_CELLS, MOST_LINES, MOST_WORDS = 80, 15, 90
 
 
 class SourceError(Exception):

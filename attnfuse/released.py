@@ -1,6 +1,7 @@
 """The lessons as they are handed out: in the wheel, or in the repository around this package."""
 
 import ast
+import hashlib
 import json
 from pathlib import Path
 
@@ -56,3 +57,20 @@ def release_checks(path: Path) -> dict[str, str]:
     notebook = json.loads(path.read_text(encoding="utf-8"))
     checks = (find_check(cell) for cell in code_cells(notebook))
     return {name: candidate for name, candidate, _ in filter(None, checks)}
+
+
+def work_digest(content: bytes) -> str:
+    """A hash of what a learner can change in a notebook: kind, text and pasted files of its cells.
+
+    Opening, running and saving change outputs and metadata, which do not count. What is no
+    notebook is hashed as it is.
+    """
+    try:
+        cells = [
+            [cell["cell_type"], "".join(cell["source"]), cell.get("attachments") or {}]
+            for cell in json.loads(content)["cells"]
+        ]
+        content = json.dumps(cells, sort_keys=True).encode()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass
+    return hashlib.sha256(content).hexdigest()

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from . import __version__
 
@@ -21,11 +22,30 @@ def run(options: argparse.Namespace) -> int:
         try:
             return lab(options.dir, options.port, not options.no_browser)
         except LabError as problem:
-            print(f"attnfuse lab: {problem}", file=sys.stderr)
-            return 1
+            return refuse(options, problem)
+    if options.command == "status":
+        from .progress import status
+
+        print(status(Path(options.dir)))
+        return 0
+    if options.command == "reset":
+        from .released import released_lessons
+        from .work import WorkError, reset
+
+        try:
+            messages = reset(options.lessons, released_lessons(), Path(options.dir).resolve())
+        except (WorkError, OSError) as problem:
+            return refuse(options, problem)
+        print("\n".join(f"attnfuse: {message}" for message in messages))
+        return 0
     from .grade import grade
 
     return grade(options.notebooks, as_json=options.json, timeout=options.timeout)
+
+
+def refuse(options: argparse.Namespace, problem: Exception) -> int:
+    print(f"attnfuse {options.command}: {problem}", file=sys.stderr)
+    return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True)
 
     lab = commands.add_parser("lab", help="copy the lessons into work/ and start JupyterLab")
-    lab.add_argument("--dir", default="work", help="where your notebooks live (default: work)")
     lab.add_argument("--port", type=port, help="the port to use (default: 8888 or the next free)")
     lab.add_argument("--no-browser", action="store_true", help="print the address, open nothing")
 
@@ -50,6 +69,20 @@ def parser() -> argparse.ArgumentParser:
     grade.add_argument(
         "--timeout", type=float, default=600, metavar="S", help="seconds a cell may run (600)"
     )
+
+    status = commands.add_parser("status", help="list what you have solved, without running it")
+
+    reset = commands.add_parser(
+        "reset",
+        help="start a lesson afresh; yours is kept beside it",
+        epilog="Your notebook is kept as NAME.mine.ipynb in the same folder.",
+    )
+    reset.add_argument("lessons", nargs="+", metavar="lesson", help="as 05 or its name")
+
+    for command in (lab, status, reset):
+        command.add_argument(
+            "--dir", default="work", help="where your notebooks live (default: work)"
+        )
     return top
 
 

@@ -1,20 +1,21 @@
 """`attnfuse lab`: copy the lessons into a working folder and start JupyterLab on the first one."""
 
+import contextlib
 import errno
-import hashlib
 import importlib.util
-import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import webbrowser
+from collections.abc import Iterable
 from pathlib import Path
 
 from .released import released_lessons
+from .work import copy_lessons
 
 DEFAULT_PORT = 8888
-STATE = ".attnfuse.json"
+FIRST = "lab/tree/00_start_here.ipynb"
 
 
 class LabError(Exception):
@@ -22,28 +23,73 @@ class LabError(Exception):
 
 
 def lab(folder: str = "work", port: int | None = None, browser: bool = True) -> int:
-    """Copy the lessons into `folder`, then become JupyterLab; returns only if that fails."""
+    """Copy the lessons into `folder`, then become JupyterLab, unless one already runs there."""
     if importlib.util.find_spec("jupyterlab") is None:
         raise LabError(
             'JupyterLab is not installed here; install it with: pip install "jupyterlab>=4.4"'
         )
     work = Path(folder).resolve()
     try:
-        messages = copy_lessons(released_lessons(), work)
+        lessons = released_lessons()
+        messages = copy_lessons(lessons, work)
     except FileNotFoundError as problem:
         raise LabError(str(problem)) from None
     except OSError as problem:
         raise LabError(f"cannot write to {folder}/: {problem.strerror}") from None
+    messages.append(f"your notebooks are in {work}")
+    trust(work, lessons.values())
+    if address := running_server(work):
+        messages.append(f"JupyterLab already runs there: {address}")
+        tell(messages)
+        if browser:
+            webbrowser.open(address)
+        return 0
     free = choose_port(port)
     if port is None and free != DEFAULT_PORT:
         messages.append(f"port {DEFAULT_PORT} is taken; using {free}")
-    for message in messages:
-        print(f"attnfuse: {message}", flush=True)
-    print(f"attnfuse: JupyterLab starts on port {free}; Ctrl-C twice stops it", flush=True)
+    messages.append(f"JupyterLab starts on port {free}; Ctrl-C twice stops it")
+    tell(messages)
     command = jupyter_command(work, free, browser)
     if os.name == "nt":
         return subprocess.call(command, env=environment())
     os.execve(command[0], command, environment())
+
+
+def tell(messages: list[str]) -> None:
+    for message in messages:
+        print(f"attnfuse: {message}", flush=True)
+
+
+def running_server(work: Path) -> str | None:
+    """The address of the first lesson on a Jupyter server that already runs on this folder."""
+    from jupyter_server.serverapp import list_running_servers
+
+    for server in list_running_servers():
+        folder = Path(server.get("root_dir", "/"))
+        if folder.resolve() == work and not is_free(server["port"]):
+            token = f"?token={server['token']}" if server.get("token") else ""
+            return f"{server['url']}{FIRST}{token}"
+    return None
+
+
+def trust(work: Path, releases: Iterable[Path]) -> None:
+    """Sign the lessons that are just as released, so that Jupyter does not call them untrusted."""
+    import sqlite3
+
+    from jupyter_core.paths import jupyter_data_dir
+    from nbformat import NO_CONVERT, read
+    from nbformat.sign import NotebookNotary
+
+    data = Path(jupyter_data_dir())
+    with contextlib.suppress(OSError, sqlite3.Error):  # then Jupyter says "not trusted", no more
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        notary = NotebookNotary(data_dir=str(data))
+        try:
+            for release in releases:
+                if (work / release.name).read_bytes() == release.read_bytes():
+                    notary.sign(read(release, NO_CONVERT))
+        finally:
+            notary.close()
 
 
 def jupyter_command(work: Path, port: int, browser: bool) -> list[str]:
@@ -97,90 +143,3 @@ def is_free(port: int) -> bool:
             if problem.errno not in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
                 return False
     return True
-
-
-def copy_lessons(lessons: dict[str, Path], work: Path) -> list[str]:
-    """Bring `lessons` into `work` without ever overwriting what a learner changed.
-
-    The state file holds the hash of every file as it was copied. A file that still has its hash
-    is unchanged and follows the release. A changed one stays; a release newer than the one it
-    came from lands beside it as `NAME.new.ipynb`.
-
-    Returns:
-        What to tell the learner, one line each.
-    """
-    work.mkdir(parents=True, exist_ok=True)
-    state = read_state(work)
-    before = json.dumps(state)
-    copied, refreshed, messages = 0, 0, []
-    for lesson, source in lessons.items():
-        target = work / f"{lesson}.ipynb"
-        release = source.read_bytes()
-        mine, known = file_hash(target), state.get(target.name)
-        if mine is None:
-            copied += 1
-        elif mine == digest(release):
-            pass
-        elif mine == known:
-            refreshed += 1
-        else:  # changed by the learner
-            if digest(release) not in (known, state.get(f"{lesson} offered")):
-                beside = place_beside(work, lesson, release, state)
-                state[f"{lesson} offered"] = digest(release)
-                messages.append(f"you changed {target.name}; the newer release is {beside}")
-            continue
-        if mine != digest(release):
-            write(target, release)
-        state[target.name] = digest(release)
-    if json.dumps(state) != before:
-        write(work / STATE, json.dumps(state, indent=1).encode())
-    if refreshed:
-        which = (
-            "lesson replaced by a newer one" if refreshed == 1 else "lessons replaced by newer ones"
-        )
-        messages.insert(0, f"{refreshed} unchanged {which}")
-    if copied:
-        messages.insert(0, f"{copied} lesson{'s' * (copied > 1)} copied into {work.name}/")
-    return messages
-
-
-def place_beside(work: Path, lesson: str, release: bytes, state: dict[str, str]) -> str:
-    """Write `release` under the first name that holds nothing of the learner's."""
-    for name in names_beside(lesson):
-        mine = file_hash(work / name)
-        if mine in (None, digest(release), state.get(name)):
-            write(work / name, release)
-            state[name] = digest(release)
-            return name
-    raise AssertionError("names_beside never ends")
-
-
-def names_beside(lesson: str) -> Iterator[str]:
-    number = 1
-    while True:
-        yield f"{lesson}.new{number if number > 1 else ''}.ipynb"
-        number += 1
-
-
-def read_state(work: Path) -> dict[str, str]:
-    """The state file; empty if missing or unreadable, so that every file counts as changed."""
-    try:
-        state = json.loads((work / STATE).read_text(encoding="utf-8"))
-        return state if isinstance(state, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write all of it or nothing."""
-    scratch = path.with_name(f".{path.name}.tmp")
-    scratch.write_bytes(content)
-    os.replace(scratch, path)
-
-
-def file_hash(path: Path) -> str | None:
-    return digest(path.read_bytes()) if path.exists() else None
-
-
-def digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

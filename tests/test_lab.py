@@ -1,4 +1,4 @@
-"""`attnfuse lab`: a learner's work is never overwritten, and JupyterLab really starts."""
+"""`attnfuse lab`: JupyterLab really starts, once for a folder, or one line says why not."""
 
 import json
 import os
@@ -16,104 +16,6 @@ import websocket
 from attnfuse import lab
 from attnfuse.cli import main
 from attnfuse.released import released_lessons
-
-LESSON = "01_attention_pooling"
-
-
-@pytest.fixture
-def course(tmp_path):
-    """A released lesson, a working folder, and `update(text)`: release that text and copy."""
-
-    class Course:
-        work = tmp_path / "work"
-        mine = work / f"{LESSON}.ipynb"
-        release = tmp_path / f"{LESSON}.ipynb"
-
-        def update(self, text: str) -> list[str]:
-            self.release.write_text(text)
-            return lab.copy_lessons({LESSON: self.release}, self.work)
-
-        def beside(self) -> dict[str, str]:
-            found = sorted(self.work.glob("*.new*.ipynb"))
-            return {path.name.removeprefix(LESSON): path.read_text() for path in found}
-
-    return Course()
-
-
-def test_first_copy_and_a_second_run_that_changes_nothing(course):
-    assert course.update("v1") == ["1 lesson copied into work/"]
-    before = {path: path.stat().st_mtime_ns for path in course.work.iterdir()}
-    assert course.update("v1") == []
-    assert {path: path.stat().st_mtime_ns for path in course.work.iterdir()} == before
-
-
-def test_an_unchanged_lesson_follows_the_release(course):
-    course.update("v1")
-    assert course.update("v2") == ["1 unchanged lesson replaced by a newer one"]
-    assert course.mine.read_text() == "v2"
-    assert course.beside() == {}
-
-
-def test_a_changed_lesson_stays_and_the_newer_release_lands_beside_it(course):
-    course.update("v1")
-    course.mine.write_text("my work")
-    assert course.update("v1") == []
-    (message,) = course.update("v2")
-    assert f"{LESSON}.new.ipynb" in message
-    assert course.mine.read_text() == "my work"
-    assert course.beside() == {".new.ipynb": "v2"}
-    assert course.update("v2") == []  # said once
-
-
-def test_a_new_file_beside_is_refreshed_unless_the_learner_changed_it(course):
-    course.update("v1")
-    course.mine.write_text("my work")
-    course.update("v2")
-    course.update("v3")
-    assert course.beside() == {".new.ipynb": "v3"}
-    (course.work / f"{LESSON}.new.ipynb").write_text("more work")
-    course.update("v4")
-    assert course.beside() == {".new.ipynb": "more work", ".new2.ipynb": "v4"}
-    assert course.mine.read_text() == "my work"
-
-
-def test_taking_over_the_new_release_ends_the_story(course):
-    course.update("v1")
-    course.mine.write_text("my work")
-    course.update("v2")
-    os.replace(course.work / f"{LESSON}.new.ipynb", course.mine)
-    assert course.update("v2") == []
-    course.update("v3")
-    assert course.mine.read_text() == "v3"
-    assert course.beside() == {}
-
-
-def test_a_deleted_lesson_comes_back(course):
-    course.update("v1")
-    course.mine.unlink()
-    assert course.update("v1") == ["1 lesson copied into work/"]
-    assert course.mine.read_text() == "v1"
-
-
-@pytest.mark.parametrize("state", ["", "{", "[]", '{"x": 3}', "\udcff"])
-def test_without_a_readable_state_nothing_is_overwritten(course, state):
-    course.update("v1")
-    (course.work / lab.STATE).write_bytes(state.encode(errors="surrogateescape"))
-    course.mine.write_text("my work")
-    course.update("v2")
-    assert course.mine.read_text() == "my work"
-    assert course.beside() == {".new.ipynb": "v2"}
-    course.update("v3")
-    assert course.beside() == {".new.ipynb": "v3"}
-
-
-def test_a_failed_write_leaves_the_old_file(course, monkeypatch):
-    course.update("v1")
-    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "disk full")))
-    with pytest.raises(OSError, match="disk full"):
-        course.update("v2")
-    assert course.mine.read_text() == "v1"
-
 
 # Reasons not to start: one line each
 
@@ -159,7 +61,7 @@ def test_a_folder_without_permission(tmp_path, capsys, monkeypatch):
     def refuse(path, content):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(lab, "write", refuse)
+    monkeypatch.setattr("attnfuse.work.write", refuse)
     assert main(["lab", "--dir", str(tmp_path / "work")]) == 1
     assert "Permission denied" in one_line(capsys)
 
@@ -174,6 +76,32 @@ def test_jupyterlab_missing(tmp_path, capsys, monkeypatch):
 def test_a_port_that_is_none(port, capsys):
     with pytest.raises(SystemExit):
         main(["lab", "--port", port])
+
+
+def test_a_server_that_runs_on_the_folder_is_found_and_no_second_one_started(
+    tmp_path, capsys, monkeypatch
+):
+    work, opened = tmp_path / "work", []
+    with taken_port() as port:
+        gone = {"root_dir": str(work), "url": "http://localhost:1/", "port": 1, "token": "x"}
+        elsewhere = {"root_dir": str(tmp_path), "url": "http://other/", "port": port, "token": "x"}
+        here = {
+            "root_dir": str(work),
+            "url": f"http://localhost:{port}/",
+            "port": port,
+            "token": "abc",
+        }
+        monkeypatch.setattr(
+            "jupyter_server.serverapp.list_running_servers", lambda: [gone, elsewhere, here]
+        )
+        monkeypatch.setattr("webbrowser.open", opened.append)
+        monkeypatch.setattr(os, "execve", None)
+        assert main(["lab", "--dir", str(work)]) == 0
+    address = f"http://localhost:{port}/lab/tree/00_start_here.ipynb?token=abc"
+    assert opened == [address]
+    printed = capsys.readouterr().out
+    assert f"attnfuse: your notebooks are in {work}\n" in printed
+    assert f"already runs there: {address}\n" in printed
 
 
 # For real

@@ -75,7 +75,7 @@ def test_environment_yml_is_python_pip_and_the_package():
     python, pip, packages = conda["dependencies"]
     assert python == f"python {project['requires-python']}"
     assert pip == "pip"
-    assert packages == {"pip": ["-e .[all]"]}
+    assert packages == {"pip": ["-e .[keras,lab]"]}
 
 
 def test_lock_satisfies_the_ranges():

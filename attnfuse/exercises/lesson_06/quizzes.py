@@ -7,7 +7,7 @@ from attnfuse.checking import Quiz
 
 def _right_of_softmax_over_two():
     """Scores 0, 0 and a padded third: which weight does the first key get?"""
-    options = [1 / 3, 1 / 2, 0.0]
+    options = [1 / 2, 1 / 3, 0.0]
     scores = np.array([0.0, 0.0, -np.inf])
     weights = np.exp(scores) / np.exp(scores).sum()
     return int(np.argmin(np.abs(np.array(options) - weights[0])))
@@ -24,7 +24,7 @@ def _effect_of_a_longer_key():
 def _shape_of_context():
     B, T, S, V = 2, 3, 5, 7
     context = np.zeros((B, T, S)) @ np.zeros((B, S, V))
-    return [(B, T, S), (B, T, V), (B, S, V)].index(context.shape)
+    return [(B, T, S), (B, S, V), (B, T, V)].index(context.shape)
 
 
 QUIZZES = [
@@ -32,8 +32,8 @@ QUIZZES = [
         id="06-padding",
         question="Three keys have the same score; the third is padding, and a mask closes it before the softmax. Which weight does the first key get?",
         options={
-            "1/3": "That would leave the row with 2/3: so it is when a mask comes *after* the softmax.",
             "1/2": "The two open keys share the whole unit.",
+            "1/3": "That would leave the row with 2/3: so it is when a mask comes *after* the softmax.",
             "0": "Only the closed key gets 0.",
         },
         answer=_right_of_softmax_over_two,
@@ -43,8 +43,8 @@ QUIZZES = [
         question="3 queries meet 5 keys of width 4, whose values are 7 wide, in a batch of 2. Which shape has the context?",
         options={
             "(2, 3, 5)": "These are the weights: one for each pair of query and key.",
-            "(2, 3, 7)": "One row per *query*, as wide as a *value*.",
             "(2, 5, 7)": "These are the values. There is one context per query, not per key.",
+            "(2, 3, 7)": "One row per *query*, as wide as a *value*.",
         },
         answer=_shape_of_context,
     ),

@@ -7,10 +7,10 @@ from attnfuse.exercises.common import softmax
 
 
 def equal_scores():
-    """Options: the first value, the mean, the sum. Four values, all scores alike."""
+    """Options: the mean, the first value, the sum. Four values, all scores alike."""
     value = np.array([2.0, 4.0, 6.0, 12.0])
     got = softmax(np.zeros(4)) @ value
-    return int(np.argmin(np.abs(np.array([value[0], value.mean(), value.sum()]) - got)))
+    return int(np.argmin(np.abs(np.array([value.mean(), value[0], value.sum()]) - got)))
 
 
 def queries_shuffled():
@@ -35,8 +35,8 @@ QUIZZES = [
         id="08-equal-scores",
         question="(Lesson 01.) Four keys have the same score. What does attention return?",
         options={
-            "the first value": "No key is first: attention knows no order, only scores.",
             "the mean of the values": "Each weight is 1/4. So the mean is a special case.",
+            "the first value": "No key is first: attention knows no order, only scores.",
             "the sum of the values": "Weights sum to 1: with 1/4 each it is the mean.",
         },
         answer=equal_scores,

@@ -10,11 +10,11 @@ QUIZZES = [
         id="09-equal-scores",
         question="Attention over two keys, a picture and a text. Both get the same score. Which weight has the picture?",
         options={
-            "1": "Only if its score were far larger. Softmax spreads one unit of attention over both keys.",
+            "1": "Nearly, if its score were far larger. Softmax spreads one unit of attention over both keys.",
+            "0": "Every key that is not masked gets some weight (unless it is so small that it is rounded to 0).",
             "1/2": "Equal scores, equal weights, and they sum to 1. A *gate* below is this, per component.",
-            "0": "No weight of a softmax is exactly 0 unless the key is masked.",
         },
-        answer=lambda: [1, 0.5, 0].index(softmax(np.zeros(2))[0]),
+        answer=lambda: [1, 0, 0.5].index(softmax(np.zeros(2))[0]),
     ),
     Quiz(
         id="09-long-keys",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from attnfuse.driving import Answer, Local, Outcome, Raised, to_output
+from attnfuse.marks import plain
 
 if TYPE_CHECKING:
     from attnfuse.checking.attempt import Attempt
@@ -80,6 +81,7 @@ class Verdict:
     """What a judged answer gets.
 
     `misconception` is the name of the recognised slip, several names joined by " + ", or None.
+    Printed, it is its message without Markdown's marks.
     """
 
     exercise: str
@@ -87,6 +89,9 @@ class Verdict:
     message: str
     misconception: str | None = None
     seed: int | None = None
+
+    def __str__(self):
+        return plain(self.message)
 
 
 class Sketch(Answer):

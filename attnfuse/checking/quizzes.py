@@ -31,12 +31,15 @@ class Quiz:
         return self.letters[int(index)]
 
     def reply(self, answer) -> str:
-        """What to print when somebody answers."""
-        wanted = "Choose " + ", ".join(f'"{letter}"' for letter in self.letters) + "."
-        if answer is None or answer is Ellipsis:
+        """What to say when somebody answers: a letter, small or large, alone or in a list."""
+        *others, last = self.letters
+        wanted = f"Write a letter between the quotes: {', '.join(others)} or {last}."
+        if isinstance(answer, list | tuple | set) and len(answer) == 1:
+            (answer,) = answer
+        letter = str(answer).strip(" .)(").lower()
+        if answer is None or answer is Ellipsis or not letter:
             return wanted
-        letter = str(answer).strip().lower()
-        if len(letter) != 1 or letter not in self.letters:
+        if letter not in list(self.letters):
             return f"{answer!r} is not one of the options. {wanted}"
         explanation = list(self.options.values())[self.letters.index(letter)]
         mark = "✓" if letter == self.key else "✗"

@@ -34,6 +34,15 @@ FRONT = {"title", "sentence", "you_will", "needs", "minutes", "seconds", "keras"
 MARKER = re.compile(r'(\w+)="([^"]*)"|(\w+)=(true)|(\w+)')
 NAMED = ("task", "exercise", "try", "check", "quiz")
 FLAGS = ("setup", "measured", "long")
+# What JupyterLab writes when it saves, without the learner's version of Python.
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
 MOST_CELLS, MOST_LINES, MOST_WORDS = 80, 15, 90
 
 
@@ -223,37 +232,58 @@ def _validate_style(lesson: Lesson, cell: Cell) -> None:
 # ---------------------------------------------------------------- making the notebooks
 
 
-def address() -> str:
-    """The repository's address, from its one place."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return project["urls"]["Repository"]
+def address() -> str | None:
+    """The repository's address, from its one place; None until somebody sets it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return project.get("urls", {}).get("Repository")
 
 
-def badge(slug: str) -> str:
-    path = address().removeprefix("https://github.com/")
+def colab_link(slug: str) -> str:
+    """A link in words, as a picture from elsewhere is broken offline; "" without a GitHub address."""
+    github = "https://github.com/"
+    if not (address() or "").startswith(github):
+        return ""
+    path = address().removeprefix(github).rstrip("/").removesuffix(".git")
     target = f"https://colab.research.google.com/github/{path}/blob/main/notebooks/{slug}.ipynb"
-    image = "https://colab.research.google.com/assets/colab-badge.svg"
-    return f"[![Open in Colab]({image})]({target})"
+    return f"[Open in Colab]({target})"
 
 
 def _title_cell(lesson: Lesson) -> str:
     front = lesson.front
     needs = ", ".join(front["needs"]) or "nothing"
     will = "\n".join(f"- {item}" for item in front["you_will"])
+    link = f"{colab_link(lesson.slug)}\n\n".lstrip()
     return (
-        f"# {lesson.slug[:2]} · {front['title']}\n\n{badge(lesson.slug)}\n\n{front['sentence']}\n\n"
+        f"# {lesson.slug[:2]} · {front['title']}\n\n{link}{front['sentence']}\n\n"
         f"**You will**\n\n{will}\n\n**Needs** {needs}  \n"
         f"**Takes** about {front['minutes']} minutes to read and solve, "
         f"{front['seconds']} seconds to run on two cores"
     )
 
 
+NOT_INSTALLED = """\
+The course is not installed where this notebook runs. Run one of these in a cell of its own, then
+this cell again:
+  %pip install "PATH/attnfuse-VERSION-py3-none-any.whl[keras]"   a wheel; on Colab, upload it first
+  %pip install "PATH/attnfuse[keras]"                            a clone of the repository"""
+
+
 def _bootstrap_cell() -> str:
+    if address():
+        return (
+            "# On Colab this installs the course; where the course is installed it does nothing.\n"
+            "import importlib.util\n\n"
+            'if importlib.util.find_spec("attnfuse") is None:\n'
+            f'    %pip install -q "attnfuse @ git+{address()}"'
+        )
     return (
-        "# On Colab this installs the course; where the course is installed it does nothing.\n"
+        "# Where the course is installed this does nothing; elsewhere it says how to install it.\n"
         "import importlib.util\n\n"
-        'if importlib.util.find_spec("attnfuse") is None:\n'
-        f'    %pip install -q "attnfuse @ git+{address()}"'
+        'if importlib.util.find_spec("attnfuse") is None:\n\n'
+        "    class NotInstalled(ImportError):\n"
+        "        def _render_traceback_(self):\n"
+        "            return str(self).splitlines()\n\n"
+        f'    raise NotInstalled("""\\\n{NOT_INSTALLED}""")'
     )
 
 
@@ -274,6 +304,7 @@ def notebook(lesson: Lesson):
     cells = []
 
     def add(kind: str, source: str, id: str, metadata: dict | None = None):
+        source = re.sub(r"  # noqa\b.*", "", source)
         cell = {"id": id, "cell_type": kind, "metadata": metadata or {}, "source": source}
         code = {"execution_count": None, "outputs": []} if kind == "code" else {}
         cells.append(nbformat.from_dict(cell | code))
@@ -304,7 +335,7 @@ def notebook(lesson: Lesson):
                 f"- **{a})** {text}" for a, text in zip(quiz.letters, quiz.options, strict=True)
             )
             add("markdown", f"**Question.** {quiz.question}\n\n{options}", f"quiz-{quiz.id}-text")
-            add("code", f'quiz("{quiz.id}", "{quiz.key}")', f"quiz-{quiz.id}")
+            add("code", f'quiz("{quiz.id}", "{quiz.key}")  # your letter', f"quiz-{quiz.id}")
         else:
             add("markdown" if cell.markdown else "code", cell.source, f"cell-{i:02d}", tags)
     if len(cells) > MOST_CELLS:
@@ -319,7 +350,7 @@ def notebook(lesson: Lesson):
                 "language": "python",
                 "name": "python3",
             },
-            "language_info": {"name": "python"},
+            "language_info": LANGUAGE,
         }
     )
     return result
@@ -372,7 +403,7 @@ def release(solved):
     result = assignment(solved)
     for cell in result.cells:
         if cell.id.startswith("quiz-") and cell.cell_type == "code":
-            cell.source = re.sub(r', "\w"\)$', ", None)", cell.source)
+            cell.source = re.sub(r', "\w"\)', ', "")', cell.source)
         if cell.id.endswith(("-try", "-check")):
             cell.metadata["tags"] = [*cell.metadata.get("tags", []), "raises-exception"]
     return result
@@ -383,7 +414,7 @@ def dump(notebook) -> str:
 
 
 def answers(lessons: list[Lesson]) -> str:
-    """What `hint` shows, as JSON: each answer, and up to which line its first half goes."""
+    """What `hint` shows, as JSON: each answer, and half of it."""
     found = {}
     for lesson in lessons:
         for cell in lesson.cells:
@@ -396,9 +427,33 @@ def answers(lessons: list[Lesson]) -> str:
                     continue
                 lines.append(line)
                 own += [len(lines)] * inside
-            half = own[(len(own) - 1) // 2] if len(own) > 1 else 0
-            found[cell.marks["exercise"]] = {"answer": "\n".join(lines), "half": half}
+            if len(own) > 1:
+                half = lines[: own[(len(own) - 1) // 2]]
+            else:
+                half = [*lines[: own[0] - 1], half_line(lines[own[0] - 1])]
+                if half[-1] in lines:
+                    lesson.fail(cell.line, "an answer of one value needs a comment: half of it")
+            answer, half = "\n".join(lines), "\n".join(half)
+            found[cell.marks["exercise"]] = {"answer": answer, "half": half}
     return json.dumps(found, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def half_line(line: str) -> str:
+    """Half of an answer of one line: `…` for its second half; for one value, if a comment explains it."""
+    code, _, comment = line.partition("  # ")
+    indent, code = code[: len(code) - len(code.lstrip())], code.strip().encode()
+    (statement,) = ast.parse(code).body
+    value, gap = statement.value, "…"
+    first, last = value, value
+    if isinstance(value, ast.Tuple | ast.List):
+        kept = len(value.elts) // 2
+        first, last, gap = value.elts[kept], value.elts[-1], ", ".join("…" * len(value.elts[kept:]))
+    elif isinstance(value, ast.BinOp):
+        first = last = value.right
+    elif not comment:
+        return line
+    half = code[: first.col_offset].decode() + gap + code[last.end_col_offset :].decode()
+    return f"{indent}{half}  # {comment}" if first is value else indent + half
 
 
 def answer_lines(lesson: Lesson) -> set[str]:
@@ -430,13 +485,17 @@ def leaks(lesson: Lesson, released) -> list[str]:
 
 def readme(lessons: list[Lesson], text: str) -> str:
     """README's text with the table of lessons brought up to date."""
-    rows = ["| | lesson | you get | minutes | run time | |", "|---|---|---|---|---|---|"]
+    rows = ["| | lesson | you get | minutes | run time |", "|---|---|---|---|---|"]
     for lesson in lessons:
-        front = lesson.front
+        front, link = lesson.front, colab_link(lesson.slug)
         rows.append(
             f"| {lesson.slug[:2]} | [{front['title']}](notebooks/{lesson.slug}.ipynb) | "
-            f"{front['sentence']} | {front['minutes']} | {front['seconds']} s | {badge(lesson.slug)} |"
+            f"{front['sentence']} | {front['minutes']} | {front['seconds']} s |"
+            + f" {link} |"
+            * bool(link)
         )
+    if colab_link("any"):
+        rows[:2] = [rows[0] + " |", rows[1] + "---|"]
     table = "\n".join(rows)
     pattern = r"(<!-- lessons: built from the front matter -->\n).*?(<!-- end of lessons -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}{table}\n{m[2]}", text, flags=re.S)
@@ -469,7 +528,7 @@ def execute(nb, quick: bool = False, timeout: int = 900):
             record_timing=False,
         )
         client.execute(env=kernel_environment(quick))
-    nb.metadata["language_info"] = {"name": "python"}
+    nb.metadata["language_info"] = LANGUAGE
     return nb
 
 

@@ -36,48 +36,57 @@ print(f"plain average: {value.mean():.2f} °C")
 # %% [markdown]
 # ## 2 · Not everybody counts the same
 #
-# The cellar pulls the average down, and nobody asked about the cellar. So give each thermometer a **weight**: how much it has to say about *outside*. By hand: the garden 2, the balcony 1, the cellar 1.
+# The cellar pulls the average down, and nobody asked about the cellar. So give each thermometer **parts**, as in a recipe: how much it has to say about *outside*. By hand: the garden gets 2 parts, the balcony 1, the cellar 1.
 #
-# Weight × value, added up: 2·21 + 1·23 + 1·12 = 77. The weights add up to 4. So the weighted average is 77 / 4 = 19.25.
+# Parts × value, added up: 2·21 + 1·23 + 1·12 = 77. All parts together: 4. The **weighted average** is 77 / 4 = 19.25.
+
+# %% [markdown]
+# The same in another order: divide the parts by their sum first. What comes out are the **weights**. They sum to 1, whatever the parts were; the whole course means this when it says *weights*.
 
 # %%
-weights = np.array([2.0, 1.0, 1.0])
-share = weights / weights.sum()
-print("shares:", share, " they add up to", share.sum())
-claim("the shares of the three add up to 1", np.isclose(share.sum(), 1))
+parts = np.array([2.0, 1.0, 1.0])
+weights = parts / parts.sum()
+print("weights:", weights, " they sum to", weights.sum())
+claim("weight × value, added up, is the same 19.25", np.isclose((weights * value).sum(), 19.25))
+
+# %% [markdown]
+# `claim` states something about what was just computed. If it is so, it prints the sentence with a ✓; if not, the lesson stops there. So you need not believe the sentences: you can see them hold on your machine.
 
 # %%
 fig, ax = plot.figure()
-bars = ax.bar(place, share, color=plot.COLOURS[0], edgecolor="black")
-ax.bar_label(bars, [f"{v:.0f} °C × {s:.2f}" for v, s in zip(value, share, strict=True)])
-ax.set(
-    ylim=(0, 0.65),
-    ylabel="share of the average",
-    title="The garden has as much to say as both others",
-)
-plot.show(fig, alt="Bars of three shares: garden 0.50, balcony 0.25, cellar 0.25.")
+bars = ax.bar(place, weights, color=plot.COLOURS[0], edgecolor="black")
+ax.bar_label(bars, [f"{v:.0f} °C × {w:.2f}" for v, w in zip(value, weights, strict=True)])
+ax.set(ylim=(0, 0.65), ylabel="weight", title="The garden has as much to say as both others")
+plot.show(fig, alt="Bars of three weights: garden 0.50, balcony 0.25, cellar 0.25.")
 
 # %% [markdown]
-# The picture shows the three shares. *Attention* is this and one thing more: **the weights depend on the question.** Ask about the cellar, and the cellar's weight should grow. How a question makes its own weights is what the next lesson is about. The last step, mixing values by weights, is yours now.
+# The picture shows the three weights. *Attention* is this and one thing more: **the weights depend on the question.** Ask about the cellar, and the cellar's weight should grow. How a question makes its own weights is what the next lesson is about. The last step, mixing values, is yours now.
 
 # %% [markdown]
 # ## 3 · How a check works
 #
-# Every exercise has a check. It tries your answer on fresh random numbers, compares it with the definition, and knows the wrong answers that people often give. Here somebody forgot the weights. Read what the check says before you solve the exercise yourself.
+# Every exercise has a check. It tries your answer on fresh random numbers and compares it with the definition. If they differ, it looks whether your answer behaves like one of the wrong ones it has a sentence for. Here somebody forgot the parts. Read what the check says before you solve the exercise yourself.
 
 
 # %%
-def forgetful(value, weights):
+def forgetful(value, parts):
     return value.mean()
 
 
-print(EXERCISES["weighted_average"].judge(forgetful, seed=1).message)
+exercise = EXERCISES["weighted_average"]
+print(exercise.judge(forgetful, seed=1))
+print(f"\nIt has a sentence for {len(exercise.slips)} wrong answers to this exercise.")
 
 # %% [markdown]
-# From top to bottom: what probably went wrong, what was checked, the smallest numbers that show it, and where to read again. With `seed=1` in the check you get the same numbers once more.
+# From top to bottom: what probably went wrong, what was checked, the first numbers that showed it (the cases begin small), and where to read again.
+#
+# The numbers are drawn anew each time. The last line names their **seed**, the number that random numbers grow from: `check("weighted_average", weighted_average, seed=1)` tries the same cases once more.
+
+# %% [markdown]
+# Three rules hold in all lessons. A function gets NumPy arrays unless the task says otherwise. It may return a list where an array is asked for. It must not change what it was given.
 
 # %% [markdown] task="weighted_average"
-# Write `weighted_average(value, weights)`. Both are arrays of shape `(S,)`, for S values; the weights are positive and need *not* add up to 1. Return one number. With a single value the result is that value.
+# Write `weighted_average(value, parts)`. Both are arrays of shape `(S,)`, for S values; the parts are positive and add up to anything. Return one number. With a single value the result is that value.
 #
 # <details><summary>Hint</summary>
 #
@@ -87,10 +96,10 @@ print(EXERCISES["weighted_average"].judge(forgetful, seed=1).message)
 
 
 # %% exercise="weighted_average"
-def weighted_average(value, weights):
-    """Return the average of value (S,), each counted as much as its weight (S,) says."""
+def weighted_average(value, parts):
+    """Return the average of value (S,), each counted as much as its parts (S,) say."""
     ### BEGIN SOLUTION
-    return (weights * value).sum() / weights.sum()
+    return (parts * value).sum() / parts.sum()
     ### END SOLUTION
 
 
@@ -98,7 +107,7 @@ def weighted_average(value, weights):
 # Try it on the thermometers: 19.25 is what we had by hand.
 
 # %% try="weighted_average"
-print(f"{weighted_average(value, weights):.2f} °C")
+print(f"{weighted_average(value, parts):.2f} °C")
 
 # %% [markdown]
 # Now the check. If it fails, change your answer, run its cell, then the check again, as often as you like. After three failures `hint("weighted_average")` helps: first a hint, then half of an answer, then all of it.
@@ -109,7 +118,7 @@ check("weighted_average", weighted_average)
 # %% [markdown]
 # ## 4 · Questions
 #
-# Lessons also ask questions. They carry no points: choose a letter, run the cell, and read why.
+# Lessons also ask questions. They carry no points: write a letter between the quotes, run the cell, and read why. The other letters have something to say, too.
 
 # %% quiz="00-doubling"
 
@@ -117,8 +126,8 @@ check("weighted_average", weighted_average)
 # ## What to remember
 #
 # - Run the cells in order; *Restart and Run All* is always safe.
-# - A check shows the smallest case that fails. `seed=` repeats it.
-# - A weighted average divides by the sum of the weights.
+# - A check shows a case that fails, small ones first. `seed=` repeats it.
+# - Parts divided by their sum are weights; weights sum to 1.
 # - Attention is a weighted average whose weights depend on the question.
 #
 # `attnfuse grade` in a terminal grades all of your notebooks at once. Next: [01 · Attention pooling](01_attention_pooling.ipynb), where the weights are no longer given but computed.

@@ -6,7 +6,7 @@
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "weighted_average": {
-        "as_an_array: return np.array(np.einsum('s,s->', value, weights) / np.einsum('s->', weights)) → return np.array(np.einsum('s,s->', weights, value) / np.einsum('s->', weights))": "multiplication commutes",
+        "as_an_array: return np.array(np.einsum('s,s->', value, parts) / np.einsum('s->', parts)) → return np.array(np.einsum('s,s->', parts, value) / np.einsum('s->', parts))": "multiplication commutes",
     },
     "softmax": {
         "solution: exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True)) → exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))": "axis 1 is the last one of (T, S)",

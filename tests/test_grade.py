@@ -89,7 +89,7 @@ def test_a_deleted_check_cell_is_judged_at_the_end(notebook):
 
 
 def test_an_answer_after_the_check_cell_is_too_late(notebook):
-    late = code("def weighted_average(value, weights):\n    return value @ weights / weights.sum()")
+    late = code("def weighted_average(value, parts):\n    return value @ parts / parts.sum()")
     assert grade_notebook(notebook(stub_with([late]))).points == 0
 
 
@@ -158,7 +158,7 @@ def test_a_cell_that_ignores_interrupts_is_ended(notebook, monkeypatch):
 def test_an_answer_that_loops_scores_nothing(notebook):
     content = learners.solved(LESSON)
     learners.cell(content, EXERCISE)["source"] = (
-        "def weighted_average(value, weights):\n    while True:\n        pass"
+        "def weighted_average(value, parts):\n    while True:\n        pass"
     )
     (result,) = grade_notebook(notebook(content), timeout=4).exercises
     assert not result.passed

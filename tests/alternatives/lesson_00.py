@@ -3,21 +3,21 @@
 import numpy as np
 
 
-def normalised_first(value, weights):
-    return (weights / weights.sum()) @ value
+def normalised_first(value, parts):
+    return (parts / parts.sum()) @ value
 
 
-def by_numpy(value, weights):
-    return np.average(value, weights=weights)
+def by_numpy(value, parts):
+    return np.average(value, weights=parts)
 
 
-def in_plain_python(value, weights):
-    pairs = list(zip(value.tolist(), weights.tolist(), strict=True))
-    return sum(x * w for x, w in pairs) / sum(w for _, w in pairs)
+def in_plain_python(value, parts):
+    pairs = list(zip(value.tolist(), parts.tolist(), strict=True))
+    return sum(x * p for x, p in pairs) / sum(p for _, p in pairs)
 
 
-def as_an_array(value, weights):
-    return np.array(np.einsum("s,s->", value, weights) / np.einsum("s->", weights))
+def as_an_array(value, parts):
+    return np.array(np.einsum("s,s->", value, parts) / np.einsum("s->", parts))
 
 
 ALTERNATIVES = {

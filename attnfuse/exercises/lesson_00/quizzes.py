@@ -7,20 +7,20 @@ from attnfuse.exercises.lesson_00.weighted_average import by_loop
 
 
 def _effect_of_doubling() -> int:
-    value, weights = np.array([21.0, 23.0, 12.0]), np.array([2.0, 1.0, 1.0])
-    before, after = by_loop(value, weights), by_loop(value, 2 * weights)
+    value, parts = np.array([21.0, 23.0, 12.0]), np.array([2.0, 1.0, 1.0])
+    before, after = by_loop(value, parts), by_loop(value, 2 * parts)
     return [np.isclose(after, 2 * before), np.isclose(after, before)].index(True)
 
 
 OPTIONS = {
-    "It doubles.": "weight × value doubles, and so does the sum you divide by.",
-    "Nothing.": "The 2 stands above and below the line and cancels: only ratios count.",
-    "It moves towards the plain average.": "The ratios of the weights are the same.",
+    "It doubles.": "Parts × value doubles, and so does the sum you divide by.",
+    "Nothing.": "The 2 stands above and below the line and cancels: the weights are the same.",
+    "It moves towards the plain average.": "The weights stay what they were: parts divided by all parts.",
 }
 QUIZZES = [
     Quiz(
         id="00-doubling",
-        question="You double every weight. What happens to the weighted average?",
+        question="You double the parts of every value. What happens to the weighted average?",
         options=OPTIONS,
         answer=_effect_of_doubling,
     )

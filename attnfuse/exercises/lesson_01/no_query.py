@@ -17,7 +17,7 @@ def answers_without_a_query() -> int:
 
 
 SAYS = {  # numbers → what is said to whoever predicts one of them
-    "365 366 364": "A different forecast for each day would need scores that depend on the day asked about. Step one computes each weight from the key alone.",
+    "365 366 364": "A different forecast for each day would need scores that depend on the day asked about. Step one computes each score from the key alone.",
     "182 183 184": "Distances from 0 to 182 would give 183 answers, but the network sees no distance: a distance has two ends, and the day asked about is not among its inputs.",
     "1096 1095 400040": "The network gives a score to each key, but then all keys are mixed into one answer, with the same weights whatever was asked.",
     "3 9": "The numbers of the network help to compute one score for each key. They do not see the day asked about.",
@@ -39,5 +39,5 @@ NO_QUERY = Exercise(
     says="\n".join(f"{n} | {says}" for numbers, says in SAYS.items() for n in numbers.split()),
     wholes={n: int(n) for numbers in SAYS for n in numbers.split()},
     reread="section 6, An attention network",
-    hint="Which inputs does step one use to compute a weight? Is the day asked about among them?",
+    hint="Which inputs does step one use to compute a score? Is the day asked about among them?",
 )

@@ -1,13 +1,16 @@
 """The build: malformed sources fail with file and line, nothing drifts, nothing leaks."""
 
+import html
 import json
 import re
+import subprocess
+import sys
 
 import build
 import nbformat
 import pytest
 
-from attnfuse.exercises import EXERCISES, QUIZZES
+from attnfuse.exercises import EXERCISES
 
 SOURCE = (build.ROOT / "solutions" / "00_start_here.py").read_text()
 PATHS = sorted((build.ROOT / "solutions").glob("[0-9]*.py"))
@@ -96,6 +99,96 @@ def test_drift_is_seen(tmp_path, monkeypatch):
     assert "notebooks/00_start_here.ipynb is out of date" in problems
 
 
+class TestAddress:
+    """Until somebody sets an address in pyproject.toml, nothing that is built leads anywhere."""
+
+    PROJECT = '[project]\nname = "x"\n'
+    ADDRESS = "https://github.com/owner/course"
+
+    def built(self, tmp_path, monkeypatch, project: str) -> dict[str, str]:
+        """The title and the first cell of lesson 00, and README, for this pyproject.toml."""
+        lesson = build.read(PATHS[0])
+        page = (build.ROOT / "README.md").read_text(encoding="utf-8")
+        (tmp_path / "pyproject.toml").write_text(project)
+        monkeypatch.setattr(build, "ROOT", tmp_path)
+        title, bootstrap = build.notebook(lesson).cells[:2]
+        page = build.readme([lesson], page)
+        return {"title": title.source, "bootstrap": bootstrap.source, "readme": page}
+
+    def test_without_one_there_is_no_link_and_no_address(self, tmp_path, monkeypatch):
+        built = self.built(tmp_path, monkeypatch, self.PROJECT)
+        for text in built.values():
+            assert "github.com" not in text
+            assert "Open in Colab" not in text
+        assert "git+" not in built["bootstrap"]
+        assert "| run time |\n|---|---|---|---|---|\n" in built["readme"]
+
+    def test_with_one_links_and_installation_appear(self, tmp_path, monkeypatch):
+        urls = f'[project.urls]\nRepository = "{self.ADDRESS}"\n'
+        built = self.built(tmp_path, monkeypatch, self.PROJECT + urls)
+        place = "github/owner/course/blob/main/notebooks/00_start_here.ipynb"
+        link = f"[Open in Colab](https://colab.research.google.com/{place})"
+        assert link in built["title"]
+        assert link in built["readme"]
+        assert "| run time | |\n|---|---|---|---|---|---|\n" in built["readme"]
+        assert f'%pip install -q "attnfuse @ git+{self.ADDRESS}"' in built["bootstrap"]
+        assert "![" not in built["title"] + built["readme"]  # no picture from another host
+
+    def test_elsewhere_than_on_github_colab_opens_nothing(self, tmp_path, monkeypatch):
+        urls = '[project.urls]\nRepository = "https://example.org/course.git"\n'
+        built = self.built(tmp_path, monkeypatch, self.PROJECT + urls)
+        assert "Open in Colab" not in built["title"] + built["readme"]
+        assert "git+https://example.org/course.git" in built["bootstrap"]
+
+    def test_one_commented_line_of_pyproject_sets_it(self, tmp_path, monkeypatch):
+        project = (build.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+        (tmp_path / "pyproject.toml").write_text(
+            project.replace("# [project.urls]", "[project.urls]").replace(
+                "# Repository", "Repository"
+            )
+        )
+        monkeypatch.setattr(build, "ROOT", tmp_path)
+        assert build.address() == "https://github.com/OWNER/REPOSITORY"
+
+    def test_without_the_course_the_first_cell_says_how_to_install_it(self, tmp_path, monkeypatch):
+        """In a kernel that cannot see attnfuse: the message alone, and later cells fail plainly."""
+        source = self.built(tmp_path, monkeypatch, self.PROJECT)["bootstrap"]
+        code = f"""
+import sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance(colors="NoColor")
+sys.modules["attnfuse"] = None  # as if it were not installed
+first = shell.run_cell({source!r})
+print("first cell:", type(first.error_in_exec).__name__)
+later = shell.run_cell("from attnfuse import check")
+print("later:", type(later.error_in_exec).__name__)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.stderr == ""
+        message, _, rest = done.stdout.partition("first cell: ")
+        assert message.strip() == build.NOT_INSTALLED
+        assert rest.startswith("NotInstalled\n")
+        assert "later: ModuleNotFoundError" in rest
+
+
+def test_halves_of_answers_of_one_line():
+    assert build.half_line("x = (1, 2, 3)") == "x = (1, …, …)"
+    assert build.half_line("    return a / b  # why") == "    return a / …"
+    assert build.half_line('x = "é" + f(1)') == 'x = "é" + …'
+    assert build.half_line("x = 4  # two and two") == "x = …  # two and two"
+    assert build.half_line("x = 4") == "x = 4"  # refused by `answers`
+
+
+def test_a_note_to_the_linter_is_not_shown(tmp_path):
+    text = SOURCE.replace("import numpy as np\n", "import numpy as np  # noqa: F401\n", 1)
+    assert text != SOURCE
+    sources = [cell.source for cell in build.notebook(read(tmp_path, text)).cells]
+    assert "noqa" not in "".join(sources)
+    assert any(source.startswith("import numpy as np\n") for source in sources)
+
+
 def test_a_change_of_text_keeps_the_outputs_and_a_change_of_code_does_not():
     path = build.ROOT / "solutions" / "00_start_here.ipynb"
     solved = build.notebook(build.read(PATHS[0]))
@@ -142,8 +235,8 @@ class TestEveryLesson:
         assert build.leaks(lesson, released) == []
         text = build.dump(released)
         assert "SOLUTION" not in text
-        for quiz in QUIZZES.values():
-            assert f'quiz("{quiz.id}", "' not in json.dumps([c.source for c in released.cells])
+        quizzes = [c.source for c in released.cells if re.match(r"quiz-.*(?<!-text)$", c.id)]
+        assert all(re.fullmatch(r'quiz\("[\w-]+", ""\)  # your letter', x) for x in quizzes)
 
     def test_leaks_are_seen_wherever_they_hide(self, lesson):
         line = max(build.answer_lines(lesson), key=len)
@@ -177,5 +270,8 @@ class TestEveryLesson:
                 assert output.output_type != "error", cell.id
                 text = json.dumps(output)
                 assert not re.search(r"0x[0-9a-f]{6,}|[Ww]arning:|/home/|/tmp/", text), cell.id
-                if "image/png" in output.get("data", {}):
-                    assert output.metadata["image/png"]["alt"].strip(), cell.id
+                data = output.get("data", {})
+                if "image/png" in data:
+                    alt = output.metadata["image/png"]["alt"]
+                    assert alt.strip(), cell.id
+                    assert f'alt="{html.escape(alt)}"' in data["text/html"], cell.id

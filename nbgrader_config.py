@@ -13,3 +13,6 @@ c.ExecutePreprocessor.timeout = 600
 # Text on standard error costs all points of a cell by default, also for a library's greeting.
 c.IgnorePattern.enabled = True
 c.IgnorePattern.pattern = r"(?s).*"
+
+# Feedback pages name the exercises and draw formulas without a network.
+c.GenerateFeedback.exporter_class = "attnfuse.teaching.FeedbackExporter"

@@ -1,6 +1,7 @@
 """Stock nbgrader, through its command line, on the course that `make course` lays out."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import nbformat
 import pytest
 
 from attnfuse.exercises import EXERCISES
+from attnfuse.teaching import with_mathml
 
 BIN = str(Path(sys.executable).parent)  # nbgrader calls alembic by name
 
@@ -72,6 +74,34 @@ def test_release_submit_autograde(course, lesson, monkeypatch):
     assert not [one for one in outputs if one["output_type"] == "error"]
     assert not [one for one in outputs if one.get("name") == "stderr"]
     learners.assert_ran_unsolved(learners.read(graded / "stub" / lesson / f"{lesson}.ipynb"))
+
+
+@pytest.mark.slow
+def test_feedback_names_its_exercises_and_asks_no_network(course):
+    """The page of a lesson is whole by itself, formulas and pictures too."""
+    lesson = learners.LESSONS[0]
+    nbgrader(course, "generate_assignment", lesson, "--force")
+    notebook = learners.solved(lesson)
+    notebook["cells"][4]["source"] = "A formula: $w_i$, and a price of `$5`, `$6`."
+    learners.save(notebook, course / "submitted" / "noether" / lesson / f"{lesson}.ipynb")
+    nbgrader(course, "autograde", lesson, "--student", "noether")
+    nbgrader(course, "generate_feedback", lesson, "--student", "noether")
+    page = (course / "feedback" / "noether" / lesson / f"{lesson}.html").read_text()
+    assert re.search(r'<a href="#weighted_average-check">Exercise 1 · A weighted average</a>', page)
+    assert "Test cell" not in page
+    assert "<msub><mi>w</mi><mi>i</mi></msub>" in page
+    assert "<code>$5</code>" in page
+    assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=.(?:https?:)?//[^>]*>", page) == []
+    alts = re.findall(r'<img[^>]*alt="([^"]*)"', page)
+    assert any("shares" in alt or "weights" in alt for alt in alts), alts
+
+
+def test_every_formula_of_the_lessons_becomes_mathml():
+    for lesson in learners.LESSONS:
+        for cell in learners.stub(lesson)["cells"]:
+            if cell["cell_type"] == "markdown":
+                shown = with_mathml("".join(cell["source"]))
+                assert "$" not in re.sub(r"(?s)```.*?```|`[^`]*`", "", shown)
 
 
 def scores(course: Path, lesson: str) -> dict[str, tuple[float, float]]:

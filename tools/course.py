@@ -15,16 +15,33 @@ MARK = "# A course laid out by attnfuse's tools/course.py."
 README = """\
 # The attnfuse course, for nbgrader
 
-Run the commands in this folder, with `nbgrader` and `alembic` of attnfuse's environment on PATH.
+Run the commands in this folder, in a terminal that finds attnfuse's environment first:
+
+```
+export PATH="{programs}:$PATH"
+```
+
 One lesson is one assignment; `{example}` stands for any of them.
 
 1. **Release**: `nbgrader generate_assignment {example} --force` registers the lesson in the
    gradebook and writes `release/{example}/`. Give that folder to the class.
+   Students install the course by `make lab` or with pip; no file but the notebook is needed.
 2. **Collect**: put each notebook at `submitted/STUDENT/{example}/{example}.ipynb`.
-   Students installed with the course (`make lab`) or with pip; no file but the notebook is needed.
-3. **Grade**: `nbgrader autograde {example}`, then `nbgrader generate_feedback {example}`.
+   `nbgrader zip_collect --help` says how to unpack what a learning platform hands you.
+3. **Grade**: `nbgrader autograde {example}`, then `nbgrader generate_feedback {example}`: pages for
+   `feedback/STUDENT/{example}/` that name the exercises and show formulas without a network.
    attnfuse must be importable where you grade, else every score is 0.
 4. **Scores**: `nbgrader export` writes `grades.csv`.
+
+**Formgrader**, the same in a browser: run `jupyter lab` in this folder and choose *Nbgrader >
+Formgrader* in the menu. (`attnfuse lab` is for students and hides nbgrader.) If there is no such
+menu: `jupyter server extension enable --sys-prefix --py nbgrader` and
+`jupyter labextension enable --level=sys_prefix @jupyter/nbgrader`, then start again.
+
+**Exchange**: steps 1 to 4 need none. `nbgrader release_assignment`, `list`, `fetch_assignment`,
+`submit`, `collect`, `release_feedback`, and formgrader's buttons for them, move files through a
+folder that teacher and students share on one machine (a JupyterHub). To use them, set
+`c.Exchange.root` in `nbgrader_config.py` to a folder that all may write to.
 
 `source/` and `release/` are overwritten by the next `make course`: change a lesson in
 `solutions/*.py` of the attnfuse repository. Settings are in `nbgrader_config.py`; yours are kept.
@@ -63,8 +80,13 @@ def make_course(folder: Path, root: Path = ROOT, course_id: str = "attnfuse") ->
     else:
         write(folder / "nbgrader_config.new.py", settings)
         print("nbgrader_config.py differs from ours and was kept; ours: nbgrader_config.new.py")
-    write(folder / "README.md", README.format(example=lessons[-1], lessons=", ".join(lessons)))
+    write(folder / "README.md", readme(lessons))
     return lessons
+
+
+def readme(lessons: list[str]) -> str:
+    programs = Path(sys.executable).parent
+    return README.format(example=lessons[-1], lessons=", ".join(lessons), programs=programs)
 
 
 def source(solved: dict, released: dict) -> dict:

@@ -14,6 +14,7 @@ from pathlib import Path
 from .released import released_lessons
 from .work import copy_lessons
 
+CONFIG = Path(__file__).resolve().parent / "jupyter_config"
 DEFAULT_PORT = 8888
 FIRST = "lab/tree/00_start_here.ipynb"
 
@@ -95,6 +96,9 @@ def trust(work: Path, releases: Iterable[Path]) -> None:
 def jupyter_command(work: Path, port: int, browser: bool) -> list[str]:
     command = [sys.executable, "-m", "jupyterlab", "--log-level=WARN"]
     command += [f"--ServerApp.root_dir={work}", f"--port={port}", "--ServerApp.port_retries=0"]
+    command.append(
+        f"--ServerApp.tornado_settings={dict(static_custom_path=[str(CONFIG / 'custom')])}"
+    )
     if not browser:
         command.append("--no-browser")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -108,7 +112,7 @@ def environment() -> dict[str, str]:
     The settings open the first lesson, ask the network for nothing, and leave out nbgrader's
     buttons, which are for teachers.
     """
-    folders = [str(Path(__file__).parent / "jupyter_config"), os.environ.get("JUPYTER_CONFIG_PATH")]
+    folders = [str(CONFIG), os.environ.get("JUPYTER_CONFIG_PATH")]
     ours = {
         "JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, folders)),
         "JUPYTER_PREFER_ENV_PATH": "1",

@@ -132,7 +132,7 @@ OTHER_YEARS = Exercise(
     not the key of the same place | You close the diagonal: key t for query t. Close every key whose *year* is the query's.
     the first query's year for all | You close the first query's year for all queries. Each query has its own: `query_year[:, None]` is a column.
     years side by side | You compare the two year arrays place by place. Each query meets each key, (T, S): `query_year[:, None]` is a column.
-    zeros after the softmax | You set weights to 0 after the softmax. The rest of the row no longer sums to 1: the own year still takes its share, and the forecast is pulled towards 0. Mask the scores, before the softmax.
+    zeros after the softmax | You set weights to 0 after the softmax. The rest of the row no longer sums to 1: the own year still takes its weight, and the forecast is pulled towards 0. Mask the scores, before the softmax.
     zeros, then divided again | The own year's scores take part until after the exponentials. That is right until one is so high that all others have been rounded to 0: then nothing is left to divide. Mask the scores first.
     zeros, then divided by zero | The own year's scores take part until after the exponentials. That is right until one is so high that all others have been rounded to 0: then nothing is left to divide. Mask the scores first.
     one maximum for all rows, NaN to 0 | You take the same number off all rows. In a row thousands below it every exponential is rounded to 0. Each row needs its own maximum, or `attention.softmax`.

@@ -45,7 +45,7 @@ GIVE = {
 }
 SAYS = """
     normalised over queries | Your weights sum to 1 over the queries. Then a day's forecast depends on which other days are asked for. Each query (row) spreads one unit over the keys: axis -1.
-    normalised over everything | All your weights together sum to 1, so the queries share one unit of attention. Each query has a whole unit of its own.
+    normalised over everything | All your weights together sum to 1, so the queries have one unit of attention together. Each query has a whole unit of its own.
     one maximum for all rows | You take the same number off all rows. In a row thousands below it every exponential is rounded to 0. Each row needs its own maximum, or `attention.softmax`.
     no shift | `np.exp(1000)` is infinite and `np.exp(-1000)` is 0. Take off each row's maximum first, or use `attention.softmax`.
     exponentials as weights | Your weights are the exponentials of the scores. Divide each row by its sum.

@@ -123,11 +123,11 @@ ATTEND = Exercise(
     softmax over queries | Your weights sum to 1 over the queries. Each *query* spreads one unit of attention over the *keys*: softmax over axis -1 of `(B, T, S)`.
     argmax | You give everything to the best key. That is a hard look-up; attention mixes, by softmax.
     uniform | All your weights of a row are equal: the scores take no part.
-    mask after the softmax | You set weights to zero after the softmax, so the rest of the row sums to less than 1. Mask the scores before the softmax, so that the allowed keys share the whole unit.
+    mask after the softmax | You set weights to zero after the softmax, so the rest of the row sums to less than 1. Mask the scores before the softmax, so that the allowed keys have the whole unit.
     without the max-shift | Your exponentials overflow where scores are large. Subtract each row's maximum first, as in lesson 01.
     maximum over masked keys | The maximum you subtract counts masked keys, too. Where one of them has by far the largest score, every allowed exponential is rounded to 0, and 0/0 is NaN. Mask first, then take the maximum.
-    masked scores set to 0 | A masked key still has the score 0 (or next to it), and e⁰ is 1: it takes a share. Its score must be minus infinity, or its exponential 0. (And a query that may see no key gets zeros.)
-    masked scores set to 0, empty rows zeroed | A masked key still has the score 0 (or next to it), and e⁰ is 1: it takes a share. Its score must be minus infinity, or its exponential 0.
+    masked scores set to 0 | A masked key still has the score 0 (or next to it), and e⁰ is 1: it takes weight. Its score must be minus infinity, or its exponential 0. (And a query that may see no key gets zeros.)
+    masked scores set to 0, empty rows zeroed | A masked key still has the score 0 (or next to it), and e⁰ is 1: it takes weight. Its score must be minus infinity, or its exponential 0.
     masked scores set to -10 | You give masked keys a score of -10. That is a small weight, not none: with a large value it shows, and beside scores of -20 it wins. Use minus infinity (and mind rows without any allowed key).
     mask ignored | Your function takes a mask and does not use it.
     mask inverted | Your mask works the wrong way round: True means that the query *may* attend.

@@ -114,10 +114,10 @@ MASK_TEST = Exercise(
     equal to the last bit | Your test rejects a right function whose last digits differ, as they do where sums are added up in another order. Compare with `np.allclose`.
     after the softmax is enough | Your test lets a mask pass that comes too late, after the softmax: the masked weight is zero, but the other weights no longer sum to 1. Mask one key of several and compare with the result for fewer keys.
     on the values is enough | Your test lets a function pass that leaves the masked key its weight and strikes out its value only. Compare the *weights* of the keys that stay, or the context, with the result for fewer keys.
-    a score of 0 is enough | Your test lets a function pass whose masked keys have the score 0. e⁰ is 1: they take a share.
+    a score of 0 is enough | Your test lets a function pass whose masked keys have the score 0. e⁰ is 1: they take weight.
     either polarity | Your test lets an inverted mask pass: one that attends exactly where the mask is False. Hide fewer keys than you leave open, and give them another value.
     no mask is enough | Your test lets a function pass that ignores the mask.
-    no leak is enough | Your test lets functions pass whose masked *value* counts for nothing while its key still takes a share of the weights. Mask one key of several and compare with the result for fewer keys.
+    no leak is enough | Your test lets functions pass whose masked *value* counts for nothing while its key still takes weight. Mask one key of several and compare with the result for fewer keys.
     rows that sum to one are enough | Your test only lets those fail whose weights do not sum to 1. They do without any mask, too. Compare with the result for fewer keys.
     some effect is enough | Your test only rejects the function that ignores the mask: the others change *something*. A wrong mask does that, too. Compare with the result for fewer keys.
     nothing is masked | Your test only rejects the inverted mask. Does it hide a key at all, and compare with the result without that key?

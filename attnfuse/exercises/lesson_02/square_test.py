@@ -96,14 +96,14 @@ SQUARE_TEST = Exercise(
     mask forgotten | The padding is not masked.
     words counted | You count the words and open as many keys from the front. The filling may stand anywhere: use `is_word` itself.
     mask after the softmax | You set the padded weights to zero after the softmax: the rest of the row no longer sums to 1.
-    padding scores 0 | Padding still has the score 0 (or next to it), and e⁰ is 1: it takes a share. Mask it before the softmax.
+    padding scores 0 | Padding still has the score 0 (or next to it), and e⁰ is 1: it takes weight. Mask it before the softmax.
     padding scores -10 | Padding has a score of -10: a small weight, not none, and beside scores of -20 it wins.
     softmax over queries | Your weights sum to 1 over the queries; each *query* spreads one unit over the *keys*, the last axis.
     without the max-shift | Your exponentials overflow where scores are large: take off each row's maximum, or use `attention.softmax`.
     reshaped instead of transposed | You `reshape` the keys to (B, H, S): that deals the same numbers out in another order. `np.swapaxes(key, -1, -2)` turns axes round.
     keys used as values | You mix the keys. Keys only decide the weights; what is mixed is `value`.
     outputs exchanged | You return (weights, context). Asked is (context, weights).
-    padded values set to 0 | You set padded *values* to 0 and leave their keys in the softmax: they still take a share, and the rest of the row is too small.
+    padded values set to 0 | You set padded *values* to 0 and leave their keys in the softmax: they still take weight, and the rest of the row is too small.
     """,
     choices={
         "scale": {

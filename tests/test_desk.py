@@ -22,7 +22,7 @@ STUB = '''def softmax(scores):
 RIGHT = """def softmax(scores):
     exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)"""
-UNCLOSED = "def softmax(scores):\n    return np.exp((scores)"
+MISSPELT = "def softmax(scores):\n    retrun np.exp(scores)"
 TRY = "print(softmax(np.zeros((1, 2))).round(2))"
 CHECK = 'check("softmax", softmax)'
 ALT = 'A "steep" line, x < y & z.'
@@ -59,7 +59,7 @@ def desk(tmp_path_factory):
     folder = tmp_path_factory.mktemp("desk")
     (folder / STATE).write_text("{}")
     sources = [STUB, TRY, *[CHECK] * 4, 'hint("softmax")']
-    sources += ["def softmax(scores):\n    return scores", TRY, CHECK, UNCLOSED, CHECK]
+    sources += ["def softmax(scores):\n    return scores", TRY, CHECK, MISSPELT, CHECK]
     sources += ["softmax = 1 / 0", CHECK, RIGHT, CHECK, CHECK]
     sources += ["prediction = None\n# my guess\npass", "print(prediction[0])"]
     sources += ['check("no_query", prediction)', 'quiz("00-doubling", b)', PICTURE]
@@ -86,9 +86,13 @@ class TestInAKernel:
         assert shown[9][1].startswith("[CheckFailed] ✗ softmax\n")
 
     def test_an_answer_whose_cell_stopped_is_not_judged(self, shown):
-        assert "SyntaxError: '(' was never closed (line 2)" in shown[11][1]
-        assert "nothing was judged" in plain_error(shown[11][1]).replace("\n", " ")
-        assert "ZeroDivisionError: division by zero (line 1)" in shown[13][1]
+        first, second = (" ".join(plain_error(shown[i][1]).split()) for i in (11, 13))
+        for text, why in [
+            (first, "SyntaxError: invalid syntax (line 2)"),
+            (second, "ZeroDivisionError: division by zero (line 1)"),
+        ]:
+            assert f"The cell of softmax stopped when it last ran: {why}." in text
+            assert "nothing was judged" in text
 
     def test_a_mended_answer_is_judged_and_progress_is_one_line(self, shown):
         first, progress_line = shown[15][1].splitlines()

@@ -403,3 +403,33 @@ def test_registry():
     assert len(QUIZZES) >= 1
     with pytest.raises(KeyError):
         EXERCISES["nothing"]
+
+
+@pytest.mark.parametrize("closed", ["where -inf", "plus -inf", "where -1e9", "plus -1e9"])
+@pytest.mark.parametrize("shift", [True, False])
+def test_no_second_or_third_fault_hides_the_missing_root(closed, shift):
+    """Rows without a key go wrong in every form of the mask, large scores without the shift."""
+
+    def attend(query, key, value, mask=None):
+        scores = query @ np.swapaxes(key, -1, -2)  # not scaled
+        if mask is not None:
+            how, low = closed.split()
+            low = float(low)
+            scores = np.where(mask, scores, low if how == "where" else scores + low)
+        if shift:
+            scores = scores - scores.max(axis=-1, keepdims=True)
+        weights = np.exp(scores) / np.exp(scores).sum(axis=-1, keepdims=True)
+        return weights @ value, weights
+
+    verdict = EXERCISES["attend"].judge(attend, seed=1)
+    assert "not divided by √H" in verdict.message
+    second = {"where -1e9": "is uniform", "plus -1e9": "is not masked"}.get(closed, "is NaN")
+    found = f"not scaled + a row without keys {second}" if shift else "not scaled"
+    assert verdict.misconception == found
+
+
+def test_what_no_slip_explains_is_not_blamed_on_one():
+    def attend(query, key, value, mask=None):
+        return np.cumsum(value, axis=1)[:, : query.shape[1]], np.ones((1, 1, 1))
+
+    assert EXERCISES["attend"].judge(attend, seed=1).misconception is None

@@ -109,5 +109,5 @@ def test_quiz(quiz):
     assert quiz.reply(quiz.key).startswith("✓")
     for letter in quiz.letters:
         assert quiz.reply(letter.upper())[0] == ("✓" if letter == quiz.key else "✗")
-    assert quiz.reply(None).startswith("Choose")
+    assert quiz.reply(None).startswith("Write a letter")
     assert "not one of the options" in quiz.reply("z")

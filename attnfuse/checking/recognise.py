@@ -20,6 +20,9 @@ class Found:
 def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
     """Try every slip alone, then in pairs (of a value in threes, too), the telling case first.
 
+    If nothing behaves as the answer does on every case, a slip is looked for that does on most cases on
+    which it shows: one fault must not hide another.
+
     Args:
         exercise: whose slips are tried.
         attempt: the answer's `Attempt`.
@@ -49,7 +52,40 @@ def recognise(exercise: Exercise, attempt, first: int) -> Found | None:
         groups = [group for group in groups if behaves(exercise.sketched(*group))]
         if groups:
             return shared(exercise, groups)
-    return None
+    if exercise.value or exercise.sketch is None:
+        return None
+    return chief(exercise, attempt, first)
+
+
+def chief(exercise: Exercise, attempt, first: int) -> Found | None:
+    """The one slip that explains where the answer first fails, and most cases on which it shows.
+
+    Only results count, not errors; and where the slip shows, the answer must never be right.
+    """
+    from attnfuse.checking.attempt import Attempt
+
+    cases = attempt.cases
+    right = Attempt(exercise, exercise.sketched(), cases, attempt.seed)
+
+    def alike(a, b, i: int) -> bool:
+        return same(a.behaviour(i), b.behaviour(i), *exercise.tolerance(cases[i]))
+
+    def explains(slip: Slip) -> bool:
+        wrong = Attempt(exercise, exercise.sketched(slip), cases, attempt.seed)
+        shows = [i for i in range(len(cases)) if not alike(wrong, right, i)]
+        agree = [
+            i for i in shows if alike(wrong, attempt, i) and "failure" not in wrong.behaviour(i)
+        ]
+        hidden = [i for i in shows if i not in agree]
+        return (
+            first in agree
+            and len(agree) > max(1, len(hidden))
+            and not any(alike(attempt, right, i) for i in hidden)
+        )
+
+    found = [slip for slip in exercise.slips if explains(slip)]
+    said = {slip.says for slip in found}
+    return Found(found[0].name, [found[0].says, MORE]) if len(said) == 1 else None
 
 
 def _cancel(exercise: Exercise, group) -> bool:

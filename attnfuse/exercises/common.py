@@ -39,8 +39,12 @@ def softmax(scores, mask=True, axis=-1, *, low=-np.inf, late=False, shift="open"
 
 
 def weights_by(weigh, scores, mask, empty=0.0):
-    """Weights by `weigh(scores, mask)`, but `empty` in rows without an open place (None for 1/S)."""
+    """Weights by `weigh(scores, mask)`, but `empty` in rows without an open place.
+
+    None stands for 1/S, a function for weights made of the scores.
+    """
     even = 1 / scores.shape[-1] if empty is None else empty
+    even = even(scores) if callable(even) else even
     return np.where(mask.any(axis=-1, keepdims=True), weigh(scores, mask), even)
 
 

@@ -133,6 +133,7 @@ ATTEND = Exercise(
     mask inverted | Your mask works the wrong way round: True means that the query *may* attend.
     the first item's mask for all | You use the first item's mask for the whole batch. Each item has its own.
     a row without keys is uniform | A query that may see no key gets equal weights for all of them: the same low score everywhere does that. In this course such a row is all zeros, and so is its context.
+    a row without keys is not masked | Taking the same large number off *every* score of a row changes nothing: a query that may see no key weighs them as if there were no mask. In this course such a row is all zeros.
     a row without keys is NaN | A query that may see no key divides 0 by 0. In this course such a row is all zeros: give `attention.softmax` the mask, or catch the case yourself.
     keys used as values | You mix the keys. Keys only decide the weights; what is mixed is `value`.
     outputs exchanged | You return (weights, context). Asked is (context, weights).
@@ -169,6 +170,7 @@ ATTEND = Exercise(
             "masked scores set to 0": None,
             "masked scores set to -10": None,
             "a row without keys is uniform": None,
+            "a row without keys is not masked": softmax,
             "a row without keys is NaN": np.nan,
         },
         "allow": {

@@ -124,6 +124,7 @@ ONE_MATRIX = Exercise(
     mask inverted | Your mask works the wrong way round: True means *may attend*.
     mask after the softmax | You set weights to zero after the softmax: the others keep too little. Mask before it.
     a row without keys is uniform | A picture that may see no key spreads its slope over all of them. It must add nothing.
+    a row without keys is not masked | Taking the same large number off *every* score of a row changes nothing: a picture that may see no key gets weights as if there were no mask. It must add nothing.
     a row without keys is NaN | A picture that may see no key gives 0/0. `attention.softmax` with its mask gives zeros there.
     diagonal only | You go through the softmax with w(1 - w). That step was right before: `gradients.softmax_gradient`.
     softmax left out | You hand `d_weights` on as `d_scores`. That step was right before: `gradients.softmax_gradient`.
@@ -158,7 +159,11 @@ ONE_MATRIX = Exercise(
         "to_key": {"pictures for keys": lambda memory, pictures: pictures},
         "allow": {"mask lost": np.ones_like, "mask inverted": np.logical_not},
         "weigh": {"mask after the softmax": lambda scores, mask: softmax(scores, mask, late=True)},
-        "empty": {"a row without keys is uniform": None, "a row without keys is NaN": np.nan},
+        "empty": {
+            "a row without keys is uniform": None,
+            "a row without keys is not masked": softmax,
+            "a row without keys is NaN": np.nan,
+        },
         "through": {
             "diagonal only": lambda w, d: w * (1 - w) * d,
             "softmax left out": lambda weights, d_weights: d_weights,

@@ -52,6 +52,8 @@ BROKEN = {
     "front matter elsewhere": ("# jupyter:\n", "# other:\n"),
     "front matter is not YAML": ("#     needs: []", "#     needs: [}"),
     "missing field": ("#     minutes: 10\n", ""),
+    "a heading of another style": ("# ## 1 · Cells", "# ## 1. Cells"),
+    "a section left out": ("# ## 2 · ", "# ## 3 · "),
     "too many words": ("## 1 · Cells\n", "## 1 · Cells\n# " + "word " * 91 + "\n"),
     "too many lines": ("# %% setup\n", "# %%\n" + "print(1)\n" * 16 + "\n# %% setup\n"),
 }

@@ -34,6 +34,7 @@ FRONT = {"title", "sentence", "you_will", "needs", "minutes", "seconds", "keras"
 MARKER = re.compile(r'(\w+)="([^"]*)"|(\w+)=(true)|(\w+)')
 NAMED = ("task", "exercise", "try", "check", "quiz")
 FLAGS = ("setup", "measured", "long")
+UNNUMBERED = ("Warm-up", "What to remember")
 # What JupyterLab writes when it saves, without the learner's version of Python.
 LANGUAGE = {
     "codemirror_mode": {"name": "ipython", "version": 3},
@@ -167,10 +168,22 @@ def _validate(lesson: Lesson) -> None:
         for other in ("task", "check"):
             if role == "exercise" and (other, name) not in seen:
                 lesson.fail(line, f'exercise="{name}" has no {other}="{name}"')
+    _validate_headings(lesson)
     declared = {name for name, exercise in EXERCISES.items() if exercise.lesson == lesson.slug}
     missing = declared - {name for role, name in seen if role == "exercise"}
     if missing:
         lesson.fail(1, f"declared for this lesson but not in it: {', '.join(sorted(missing))}")
+
+
+def _validate_headings(lesson: Lesson) -> None:
+    """Sections are `## 1 · Title`, `## 2 · Title`, …; before and after them stand `UNNUMBERED` ones."""
+    number = 0
+    for cell in lesson.cells:
+        for heading in re.findall(r"^## +(.*)", cell.source, re.M) if cell.markdown else ():
+            if not heading.startswith(UNNUMBERED):
+                number += 1
+                if not re.match(rf"{number} · \S", heading):
+                    lesson.fail(cell.line, f"{heading!r} must be '## {number} · Title'")
 
 
 def _validate_solution(lesson: Lesson, cell: Cell) -> None:

@@ -1,7 +1,12 @@
-"""Shared by all tests: the order, the kill matrix's summary."""
+"""Shared by all tests: the order, no clock for random inputs, the kill matrix's summary."""
 
 import sys
 from pathlib import Path
+
+from hypothesis import settings
+
+settings.register_profile("course", deadline=None)
+settings.load_profile("course")
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))

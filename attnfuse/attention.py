@@ -2,6 +2,11 @@
 
 Letters: B batch, T query positions, S key positions, H width of a key, V width of a value.
 `mask` is bool, True where a query may attend to a key; a row without any True gives zeros.
+
+A key that is closed to a query has no influence on it, whatever it holds, NaN and infinity included;
+with masks that differ by query, what it holds reaches those queries alone that may attend to it.
+Everything is computed in 32 bits or more and comes back in the common dtype of what was given, float16
+too; whole numbers count as float64.
 """
 
 import numpy as np
@@ -14,32 +19,46 @@ def softmax(scores: np.ndarray, mask: np.ndarray | None = None) -> np.ndarray:
     """Turn each row of scores into weights that are positive and sum to 1.
 
     Args:
-        scores: float `(..., T, S)`, any finite size; the last axis are the keys.
+        scores: float `(..., T, S)`, any finite size, or -inf for a closed key; the last axis are the keys.
         mask: optional bool, broadcastable to `scores`, True where attention is allowed.
 
     Returns:
         weights, `(..., T, S)`. A row without an allowed key is all zeros.
 
     Raises:
-        ValueError: if there are no keys, or the mask does not fit.
+        ValueError: if there are no keys, or the mask is not bool or does not fit.
 
     Source: Bridle 1990, "Probabilistic Interpretation of Feedforward Classification Network
     Outputs"; each row is shifted by its own maximum so that no exponential overflows.
     """
-    scores = np.asarray(scores)
-    if scores.shape[-1:] == (0,):
+    (scores,), dtype = widened(scores)
+    if scores.shape[-1:] in ((), (0,)):
         raise ValueError("scores has no keys (axis -1 is empty): there is nothing to attend to")
-    try:
-        allowed = np.broadcast_to(True if mask is None else mask, scores.shape)
-    except ValueError:
-        raise ValueError(
-            f"mask has shape {np.shape(mask)}, which does not broadcast to scores {scores.shape}"
-        ) from None
-    top = scores.max(axis=-1, keepdims=True, where=allowed, initial=-np.inf)
-    shifted = np.where(allowed, scores - np.where(np.isfinite(top), top, 0), -np.inf)
-    powers = np.exp(shifted)
+    scores = np.where(_allowed(mask, scores.shape), scores, -np.inf)
+    top = scores.max(axis=-1, keepdims=True)
+    powers = np.exp(scores - np.where(top == -np.inf, 0, top))
     total = powers.sum(axis=-1, keepdims=True)
-    return powers / np.where(total > 0, total, 1)
+    return (powers / np.where(total == 0, 1, total)).astype(dtype)
+
+
+def weighted_sum(weights: np.ndarray, value: np.ndarray) -> np.ndarray:
+    """`weights @ value`, where a weight of 0 deletes what it meets, even NaN (0 × NaN would be NaN).
+
+    Args:
+        weights: float `(..., T, S)`.
+        value: float `(..., S, V)`.
+
+    Returns:
+        `(..., T, V)`.
+    """
+    finite = np.isfinite(value)
+    total = weights @ np.where(finite, value, 0)
+    odd = np.where(finite, 0, value)
+    with np.errstate(invalid="ignore"):
+        for s in np.unique(np.nonzero(odd)[-2]):  # keys whose value is not finite
+            weight = weights[..., s, None]  # (..., T, 1)
+            total = total + np.where(weight == 0, 0, weight * odd[..., s, None, :])
+    return total
 
 
 @course_version
@@ -57,18 +76,24 @@ def attention_pooling(
         `(context, weights)`: `(..., T, V)`, or `(..., T)` for one number each, and `(..., T, S)`.
 
     Raises:
-        ValueError: if the number of values is not the number of keys.
+        ValueError: if the number of values is not the number of keys, or the mask is not bool or does
+            not fit.
 
     Source: Nadaraya 1964, "On Estimating Regression"; Watson 1964, "Smooth Regression Analysis".
     """
-    scores, value = np.asarray(scores), np.asarray(value)
+    (scores, value), dtype = widened(scores, value)
+    _must_have(1, scores=scores, value=value)
     axis = -1 if value.ndim == 1 else -2
     if scores.shape[-1] != value.shape[axis]:
         raise ValueError(
             f"scores has {scores.shape[-1]} keys (axis -1), value has {value.shape[axis]} (axis {axis})"
         )
     weights = softmax(scores, mask)
-    return weights @ value, weights
+    if value.ndim == 1:
+        context = weighted_sum(weights, value[:, None])[..., 0]
+    else:
+        context = weighted_sum(weights, value)
+    return context.astype(dtype), weights.astype(dtype)
 
 
 @course_version
@@ -92,15 +117,18 @@ def scaled_dot_product_attention(
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
     """
-    query, key, value = np.asarray(query), np.asarray(key), np.asarray(value)
+    (query, key, value), dtype = widened(query, key, value)
+    _must_have(1, query=query)
+    _must_have(2, key=key)
     width = query.shape[-1]
     if key.shape[-1] != width:
         raise ValueError(f"query is {width} wide (axis -1), key is {key.shape[-1]} wide")
     if key.shape[-2] == 0:
         raise ValueError("key has no rows (axis -2 is empty): there is nothing to attend to")
-    root = np.sqrt(width).astype(float if query.dtype.kind in "biu" else query.dtype)
-    scores = query @ np.swapaxes(key, -1, -2) / root  # (..., T, S)
-    return attention_pooling(scores, value, mask)
+    with np.errstate(invalid="ignore"):  # a closed key may hold anything
+        scores = query @ np.swapaxes(key, -1, -2) / width**0.5  # (..., T, S)
+    context, weights = attention_pooling(scores, value, mask)
+    return context.astype(dtype), weights.astype(dtype)
 
 
 @course_version
@@ -123,9 +151,13 @@ def padding_mask(lengths, S: int) -> np.ndarray:
         S: number of key positions, padding included.
 
     Raises:
-        ValueError: if a length is negative or larger than `S`.
+        ValueError: if lengths is not one row of whole numbers, or one is negative or larger than `S`.
     """
     lengths = np.asarray(lengths)
+    if lengths.ndim != 1:
+        raise ValueError(f"lengths must be (B,), one for each item; got shape {lengths.shape}")
+    if lengths.size and lengths.dtype.kind not in "iu":
+        raise ValueError(f"lengths must be whole numbers, got {lengths.dtype}")
     if ((lengths < 0) | (lengths > S)).any():
         raise ValueError(f"lengths must lie between 0 and {S}")
     return (np.arange(S) < lengths[:, None])[:, None, :]
@@ -204,15 +236,16 @@ def multi_head_attention(
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
     """
-    axes = np.ndim(query)
-    query, key, value = (split_heads(x, heads) for x in (query, key, value))
+    arrays, dtype = widened(query, key, value)
+    axes = arrays[0].ndim
+    query, key, value = (split_heads(x, heads) for x in arrays)
     if rotate:
         query, key = rotary(query), rotary(key)
     if mask is not None and np.ndim(mask) <= axes:
         mask = np.asarray(mask)
         mask = np.expand_dims(mask.reshape((1,) * (axes - mask.ndim) + mask.shape), -3)
     context, weights = scaled_dot_product_attention(query=query, key=key, value=value, mask=mask)
-    return merge_heads(context), weights
+    return merge_heads(context).astype(dtype), weights.astype(dtype)
 
 
 # -- positions --------------------------------------------------------------------------------------
@@ -263,20 +296,20 @@ def rotary(x: np.ndarray, positions=None, base: float = 10_000.0) -> np.ndarray:
         base: how slow the slowest pair is.
 
     Returns:
-        an array of the shape and dtype of `x`.
+        an array of the shape and dtype of `x` (float64 for whole numbers).
 
     Raises:
         ValueError: if H is odd or `positions` does not fit axis -2.
 
     Source: Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 34.
     """
-    x = np.asarray(x)
+    (x,), dtype = widened(x)
+    _must_have(2, x=x)
     T, H = x.shape[-2:]
     positions = np.arange(T) if positions is None else np.asarray(positions)
     angles = _angles(positions, H, base)
     if len(angles) != T:
         raise ValueError(f"x has {T} rows (axis -2), positions has {len(angles)}")
-    dtype = np.result_type(x.dtype, np.float16)  # integers become floats
     cos, sin = np.cos(angles), np.sin(angles)
     first, second = x[..., ::2], x[..., 1::2]
     turned = np.stack([first * cos - second * sin, first * sin + second * cos], axis=-1)
@@ -304,9 +337,11 @@ def bilinear_scores(query: np.ndarray, key: np.ndarray, matrix: np.ndarray) -> n
     Source: Luong, Pham and Manning 2015, "Effective Approaches to Attention-based Neural Machine
     Translation", section 3.1, "general".
     """
-    query, key, matrix = np.asarray(query), np.asarray(key), np.asarray(matrix)
+    (query, key, matrix), dtype = widened(query, key, matrix)
+    if matrix.ndim != 2:
+        raise ValueError(f"matrix must be (Q, K), got shape {matrix.shape}")
     _must_fit(query, key, matrix.shape, "matrix")
-    return query @ matrix @ np.swapaxes(key, -1, -2)
+    return (query @ matrix @ np.swapaxes(key, -1, -2)).astype(dtype)
 
 
 @course_version
@@ -335,21 +370,60 @@ def additive_scores(
     Source: Bahdanau, Cho and Bengio 2015, "Neural Machine Translation by Jointly Learning to Align
     and Translate", appendix A.1.2.
     """
-    query, key, vector = np.asarray(query), np.asarray(key), np.asarray(vector)
-    query_matrix, key_matrix = np.asarray(query_matrix), np.asarray(key_matrix)
+    arrays, dtype = widened(query, key, query_matrix, key_matrix, vector)
+    query, key, query_matrix, key_matrix, vector = arrays
+    if (query_matrix.ndim, key_matrix.ndim, vector.ndim) != (2, 2, 1):
+        shapes = f"{query_matrix.shape}, {key_matrix.shape}, {vector.shape}"
+        raise ValueError(f"the weights must be (Q, A), (K, A) and (A,), got {shapes}")
     _must_fit(query, key, (len(query_matrix), len(key_matrix)), "matrices")
     hidden = {query_matrix.shape[-1], key_matrix.shape[-1], vector.shape[-1]}
     if len(hidden) > 1:
         raise ValueError(f"query_matrix, key_matrix (axis -1) and vector differ in size: {hidden}")
     asked = (query @ query_matrix)[..., :, None, :]  # (..., T, 1, A)
     offered = (key @ key_matrix)[..., None, :, :]  # (..., 1, S, A)
-    return np.tanh(asked + offered) @ vector
+    return (np.tanh(asked + offered) @ vector).astype(dtype)
 
 
 def _must_fit(query, key, widths, what: str) -> None:
     """Query and key have as many columns as the weights have rows for them; there is a key."""
+    _must_have(2, query=query, key=key)
     for name, x, width in (("query", query, widths[0]), ("key", key, widths[1])):
         if x.shape[-1] != width:
             raise ValueError(f"{name} is {x.shape[-1]} wide (axis -1), the {what} expect {width}")
     if key.shape[-2] == 0:
         raise ValueError("key has no rows (axis -2 is empty): there is nothing to attend to")
+
+
+# -- what is given ----------------------------------------------------------------------------------
+
+
+def widened(*arrays) -> tuple[list[np.ndarray], np.dtype]:
+    """The arrays with 32 bits or more for each number, and the dtype in which results go back.
+
+    That is the common dtype of the arrays; whole numbers and bools count as float64.
+    """
+    arrays = [np.asarray(x) for x in arrays]
+    dtype = np.result_type(*(float if x.dtype.kind in "biu" else x.dtype for x in arrays))
+    wide = np.result_type(dtype, np.float32)
+    return [x.astype(wide, copy=False) for x in arrays], dtype
+
+
+def _allowed(mask, shape: tuple[int, ...]) -> np.ndarray:
+    """The mask, everything allowed without one, stretched to the scores' shape."""
+    mask = np.asarray(True if mask is None else mask)
+    if mask.dtype != bool:
+        raise ValueError(
+            f"mask must be bool, True may attend; got {mask.dtype}: write `mask == 1`?"
+        )
+    try:
+        return np.broadcast_to(mask, shape)
+    except ValueError:
+        raise ValueError(
+            f"mask has shape {mask.shape}, which does not broadcast to scores {shape}"
+        ) from None
+
+
+def _must_have(axes: int, **arrays) -> None:
+    for name, x in arrays.items():
+        if x.ndim < axes:
+            raise ValueError(f"{name} must have {axes} axes or more, got shape {x.shape}")

@@ -1,7 +1,8 @@
 """Gradients: by trying (change one number a little and see what happens), and by the chain rule.
 
 `d_x` is the slope of the loss for every number of `x`: an array of the shape of `x`. The letters are
-those of `attnfuse.attention`: T query positions, S key positions, H width of a key, V of a value.
+those of `attnfuse.attention`: T query positions, S key positions, H width of a key, V of a value. As
+there, closed keys have no influence whatever they hold, and float16 is widened inside.
 """
 
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
 
     Returns:
         d_scores, `(..., T, S)`. Each row sums to 0; where a weight is 0 (a masked key, a row without
-        any allowed key) the slope is 0.
+        any allowed key) the slope is 0, whatever `d_weights` holds there.
 
     Raises:
         ValueError: if the two shapes differ, or there are no keys.
@@ -69,13 +70,14 @@ def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
     Source: Bridle 1990, "Training Stochastic Model Recognition Algorithms as Networks can Lead to
     Maximum Mutual Information Estimation of Parameters".
     """
-    weights, d_weights = np.asarray(weights), np.asarray(d_weights)
+    (weights, d_weights), dtype = attention.widened(weights, d_weights)
     if weights.shape != d_weights.shape:
         raise ValueError(f"weights has shape {weights.shape}, d_weights {d_weights.shape}")
     if weights.shape[-1:] == (0,):
         raise ValueError("weights has no keys (axis -1 is empty)")
+    d_weights = np.where(weights == 0, 0, d_weights)
     mean = (weights * d_weights).sum(axis=-1, keepdims=True)
-    return weights * (d_weights - mean)
+    return (weights * (d_weights - mean)).astype(dtype)
 
 
 @course_version
@@ -106,24 +108,21 @@ def attention_gradients(
     Source: the chain rule on Vaswani et al. 2017, eq. 1. Rumelhart, Hinton and Williams 1986,
     "Learning Representations by Back-Propagating Errors", made the order of work known.
     """
-    query, key, value = np.asarray(query), np.asarray(key), np.asarray(value)
-    d_context = np.asarray(d_context)
+    arrays, dtype = attention.widened(query, key, value, d_context)
+    query, key, value, d_context = arrays
     context, weights = attention.scaled_dot_product_attention(
         query=query, key=key, value=value, mask=mask
     )
     if d_context.shape != context.shape:
         raise ValueError(f"d_context has shape {d_context.shape}, the context {context.shape}")
-    d_value = np.swapaxes(weights, -1, -2) @ d_context  # (..., S, V)
-    d_weights = d_context @ np.swapaxes(value, -1, -2)  # (..., T, S)
-    d_scores = softmax_gradient(weights, d_weights)
-    d_scores = d_scores / np.sqrt(query.shape[-1]).astype(d_scores.dtype)
-    d_query = d_scores @ key  # (..., T, H)
-    d_key = np.swapaxes(d_scores, -1, -2) @ query  # (..., S, H)
-    return (
-        _sum_to(d_query, query.shape),
-        _sum_to(d_key, key.shape),
-        _sum_to(d_value, value.shape),
-    )
+    d_value = attention.weighted_sum(np.swapaxes(weights, -1, -2), d_context)  # (..., S, V)
+    with np.errstate(invalid="ignore"):  # a closed value may hold anything
+        d_weights = d_context @ np.swapaxes(value, -1, -2)  # (..., T, S)
+    d_scores = softmax_gradient(weights, d_weights) / query.shape[-1] ** 0.5
+    d_query = attention.weighted_sum(d_scores, key)  # (..., T, H)
+    d_key = attention.weighted_sum(np.swapaxes(d_scores, -1, -2), query)  # (..., S, H)
+    slopes = ((d_query, query), (d_key, key), (d_value, value))
+    return tuple(_sum_to(slope, x.shape).astype(dtype) for slope, x in slopes)
 
 
 def log_loss(share: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
@@ -138,26 +137,29 @@ def log_loss(share: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
         A share below 1e-12 (6e-5 in float16) counts as that, so that nothing is infinite.
 
     Raises:
-        ValueError: if there is not one label for each row, no row at all, or no such class.
+        ValueError: if there is not one whole number for each row, no row at all, or no such class.
 
     Source: Good 1952, "Rational Decisions" (the logarithmic score).
     """
-    share, labels = np.asarray(share), np.asarray(labels)
-    share = share if share.dtype.kind == "f" else share.astype(float)
+    (share,), dtype = attention.widened(share)
+    labels = np.asarray(labels)
+    if share.ndim != 2:
+        raise ValueError(f"share must be (T, C), got shape {share.shape}")
     if labels.shape != share.shape[:1]:
         raise ValueError(
             f"labels has shape {labels.shape}, share has {share.shape[0]} rows (axis 0)"
         )
     if not len(labels):
         raise ValueError("share has no rows (axis 0 is empty): nothing has a mean loss")
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
     if labels.min() < 0 or labels.max() >= share.shape[1]:
         raise ValueError(f"labels must lie between 0 and {share.shape[1] - 1}")
     rows = np.arange(len(labels))
-    smallest = max(1e-12, float(np.finfo(share.dtype).tiny))
-    right = np.maximum(share[rows, labels], np.asarray(smallest, share.dtype))
+    right = np.maximum(share[rows, labels], 6e-5 if dtype.itemsize < 4 else 1e-12)
     d_share = np.zeros_like(share)
     d_share[rows, labels] = -1 / right / len(labels)
-    return float(-np.log(right).mean()), d_share
+    return float(-np.log(right).mean()), d_share.astype(dtype)
 
 
 def _sum_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -115,3 +115,83 @@ def test_whole_numbers_are_scaled_by_the_exact_root():
     got = attention.scaled_dot_product_attention(query, key, value)[1]
     want = attention.scaled_dot_product_attention(query * 1.0, key * 1.0, value)[1]
     np.testing.assert_allclose(got, want)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("held", [np.nan, np.inf, -np.inf])
+def test_a_closed_key_has_no_influence_whatever_it_holds(dtype, held):
+    pooled, weights = attention.attention_pooling(
+        np.zeros((1, 3), dtype), np.array([[1], [held], [3]], dtype), [True, False, True]
+    )
+    assert (pooled.item(), weights.tolist()) == (2, [[0.5, 0, 0.5]])
+    assert pooled.dtype == weights.dtype == dtype
+    one_each, _ = attention.attention_pooling([[0, -np.inf, 0]], [1, held, 3])
+    assert one_each.tolist() == [2]
+    rng = np.random.default_rng(0)
+    query, key, value = (
+        rng.normal(size=s).astype(dtype) for s in ((2, 3, 4), (2, 5, 4), (2, 5, 6))
+    )
+    query[0, 0, 0] = 0  # 0 × inf
+    mask = attention.padding_mask([3, 5], 5)
+    expected = attention.scaled_dot_product_attention(query, key, value, mask)
+    key[0, 3:], value[0, 4] = held, held
+    got = attention.scaled_dot_product_attention(query, key, value, mask)
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
+
+
+def test_under_masks_that_differ_by_query_a_nan_reaches_those_that_may_see_it():
+    value = np.array([[1.0, 2], [np.nan, 4], [5, np.inf]])
+    context, _ = attention.attention_pooling(np.zeros((3, 3)), value, attention.causal_mask(3))
+    np.testing.assert_array_equal(context, [[1, 2], [np.nan, 3], [np.nan, np.inf]])
+
+
+def test_half_precision_is_widened_inside():
+    weights = attention.softmax(np.zeros((1, 70_000), np.float16))
+    assert weights.dtype == np.float16
+    np.testing.assert_allclose(weights[0, 0], 1 / 70_000, rtol=0.01)
+    query, key = np.full((1, 64), 100, np.float16), np.full((2, 64), 100, np.float16)
+    key[1, 0] = 99.5  # both products are far above 65,504, the scores differ by 6.25
+    context, weights = attention.scaled_dot_product_attention(
+        query, key, np.eye(2, dtype="float16")
+    )
+    assert context.dtype == weights.dtype == np.float16
+    np.testing.assert_allclose(weights[0, 1], 1 / (1 + np.exp(6.25)), rtol=0.01)
+
+
+@pytest.mark.parametrize("mask", [[[1, 1, 0]], [[1.0, 1, 0]], np.ones((1, 3), np.uint8)])
+def test_a_mask_of_numbers_is_refused(mask):
+    with pytest.raises(ValueError, match="mask must be bool, True may attend; got"):
+        attention.softmax([[0.0, 1, 2]], mask)
+    with pytest.raises(ValueError, match="mask must be bool"):
+        attention.scaled_dot_product_attention([[1.0]], np.ones((3, 1)), np.ones((3, 1)), mask)
+
+
+def test_whole_numbers_lists_and_closed_scores():
+    expected = np.exp([0, 1, 2]) / np.exp([0, 1, 2]).sum()
+    np.testing.assert_allclose(attention.softmax([[0, 1, 2]]), [expected])
+    np.testing.assert_allclose(attention.softmax([[10**9, 10**9 + 1, 10**9 + 2]]), [expected])
+    assert attention.softmax(np.array([[0, 200]], np.uint8)).dtype == float
+    closed = [[-np.inf, -np.inf], [0, -np.inf], [-np.inf, 3]]
+    assert attention.softmax(closed).tolist() == [[0, 0], [1, 0], [0, 1]]
+    assert attention.softmax(closed, [[True, False]]).tolist() == [[0, 0], [1, 0], [0, 0]]
+    context, _ = attention.scaled_dot_product_attention(
+        [[0, 0]], [[1, 2], [3, 4]], [[1], [5]], [[True, True]]
+    )
+    assert context.tolist() == [[3]]
+
+
+@pytest.mark.parametrize("lengths", [3, [[3], [2]], [2.5], [True]])
+def test_lengths_are_one_row_of_whole_numbers(lengths):
+    with pytest.raises(ValueError, match=r"lengths must be (\(B,\)|whole numbers)"):
+        attention.padding_mask(lengths, 4)
+    assert attention.padding_mask([], 4).shape == (0, 1, 4)
+
+
+def test_arrays_without_an_axis_of_keys_are_refused():
+    with pytest.raises(ValueError, match="no keys"):
+        attention.softmax(3.0)
+    with pytest.raises(ValueError, match="scores must have 1 axes"):
+        attention.attention_pooling(3.0, [1.0])
+    with pytest.raises(ValueError, match="key must have 2 axes"):
+        attention.scaled_dot_product_attention([1.0], [1.0], [1.0])

@@ -170,3 +170,47 @@ def test_log_loss_needs_a_label_for_each_row():
         log_loss(np.ones((0, 3)), np.array([], int))
     with pytest.raises(ValueError, match="between 0 and 2"):
         log_loss(np.ones((2, 3)), np.array([1, 3]))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("held", [np.nan, np.inf])
+def test_a_closed_key_has_no_influence_on_slopes_whatever_it_holds(dtype, held):
+    query, key, value, d_context = draw((3, 4), (5, 4), (5, 6), (3, 6), dtype=dtype)
+    mask = np.ones((3, 5), bool)
+    mask[:, 1] = False
+    mask[2] = False  # a query without keys
+    query[2] = held
+    expected = attention_gradients(np.where(query == query, query, 0), key, value, d_context, mask)
+    key[1] = value[1] = held
+    got = attention_gradients(query, key, value, d_context, mask)
+    for ours, clean in zip(got, expected, strict=True):
+        assert ours.dtype == dtype
+        np.testing.assert_array_equal(ours, clean)
+    assert (got[1][1] == 0).all()
+    assert (got[2][1] == 0).all()
+
+
+def test_half_precision_is_widened_inside():
+    query, key, value, d_context = draw((3, 64), (5, 64), (5, 6), (3, 6))
+    given = [x.astype(np.float16) for x in (query * 100, key * 100, value, d_context)]
+    got = attention_gradients(*given)
+    expected = attention_gradients(*[x.astype(np.float64) for x in given])
+    for half, exact in zip(got, expected, strict=True):
+        assert half.dtype == np.float16
+        np.testing.assert_allclose(half, exact, rtol=2e-3, atol=1e-6)
+    d_scores = softmax_gradient(np.full((1, 4), 0.25, np.float16), np.full((1, 4), 6e4, np.float16))
+    assert d_scores.tolist() == [[0, 0, 0, 0]]
+
+
+def test_lists_have_gradients_and_labels_are_whole_numbers():
+    loss, d_share = log_loss([[0.5, 0.5]], [1])
+    assert loss == pytest.approx(np.log(2))
+    assert d_share.tolist() == [[0, -2]]
+    d_query, d_key, d_value = attention_gradients([[0]], [[1], [2]], [[1], [3]], [[1]])
+    np.testing.assert_allclose(d_query, [[0.5]])
+    np.testing.assert_allclose(d_value, [[0.5], [0.5]])
+    assert d_key.tolist() == [[0], [0]]
+    with pytest.raises(ValueError, match="whole numbers"):
+        log_loss([[0.5, 0.5]], [0.5])
+    with pytest.raises(ValueError, match=r"share must be \(T, C\)"):
+        log_loss([0.5, 0.5], [1, 0])

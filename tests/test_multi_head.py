@@ -161,3 +161,43 @@ def test_keras_multi_head_attention_returns_the_same():
     context, weights = attention.multi_head_attention(*projected, heads=3, mask=mask)
     np.testing.assert_allclose(context @ W_O.reshape(6, 7) + b_O, theirs, atol=1e-4)
     np.testing.assert_allclose(weights, shares, atol=1e-5)
+
+
+def test_half_precision_is_widened_inside_heads_and_scores():
+    x = np.full((2, 64), 100, np.float16)
+    context, weights = attention.multi_head_attention(x, x, x, heads=2)
+    assert context.dtype == weights.dtype == np.float16
+    assert (context == 100).all()
+    scores = attention.bilinear_scores(x, x, np.eye(64, dtype=np.float16) / 100)
+    assert scores.dtype == np.float16
+    np.testing.assert_allclose(scores, 6400, rtol=2e-3)  # 64 · 100 · 100 / 100
+    eye = np.eye(64, dtype=np.float16)
+    ones = np.ones(64, np.float16)
+    scores = attention.additive_scores(x * 600, x * 600, eye, eye, ones)
+    assert scores.dtype == np.float16
+    assert (scores == 64).all()
+    turned = attention.rotary(np.array([[0, 0], [300, 100]], np.float16))
+    assert turned.dtype == np.float16
+    by_hand = [300 * np.cos(1) - 100 * np.sin(1), 300 * np.sin(1) + 100 * np.cos(1)]
+    np.testing.assert_allclose(turned[1], by_hand, rtol=1e-3)
+    assert attention.rotary(np.array([[1, 2]], np.int8)).dtype == float
+
+
+def test_heads_ignore_closed_keys_whatever_they_hold_and_refuse_masks_of_numbers():
+    rng = np.random.default_rng(0)
+    query, key, value = (rng.normal(size=s) for s in ((2, 3, 8), (2, 5, 8), (2, 5, 6)))
+    mask = attention.padding_mask([4, 2], 5)
+    expected, _ = attention.multi_head_attention(query, key, value, 2, mask, rotate=True)
+    key[:, -1] = value[:, -1] = np.nan
+    got, _ = attention.multi_head_attention(query, key, value, 2, mask, rotate=True)
+    np.testing.assert_array_equal(got, expected)
+    with pytest.raises(ValueError, match="mask must be bool"):
+        attention.multi_head_attention(query, key, value, 2, mask.astype(int))
+
+
+def test_weights_of_scores_have_their_axes():
+    x = np.ones((3, 2))
+    with pytest.raises(ValueError, match=r"matrix must be \(Q, K\)"):
+        attention.bilinear_scores(x, x, np.ones((2, 2, 2)))
+    with pytest.raises(ValueError, match=r"\(A,\), got .*\(1, 1\)"):
+        attention.additive_scores(x, x, np.ones((2, 1)), np.ones((2, 1)), np.ones((1, 1)))

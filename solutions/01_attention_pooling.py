@@ -356,9 +356,10 @@ for weight, count in zip(*np.unique(itself.round(4), return_counts=True), strict
 claim("three entries of one date, four on days 1 and 366", set(itself.round(4)) == {0.3333, 0.25})
 
 # %% [markdown]
-# Day 366 of 2012 lies at the place of day 1, so these two share four entries: attention counts.
-#
-# A **mask** forbids that. It holds True or False for each query and key: True where the query *may*
+# Day 366 of 2012 lies at the place of day 1: four entries for these two. Attention counts.
+
+# %% [markdown]
+# A **mask** forbids to copy. It holds True or False for each query and key: True where the query *may*
 # attend. Other keys get the weight 0. Try two masks: all but the day itself, and other years only.
 
 # %%

@@ -245,7 +245,7 @@ alt = "Three curves over the width, 1 to 1024. Without scaling the variance grow
 plot.show(fig, alt)
 
 # %% [markdown]
-# Unscaled scores grow with H, and softmax *saturates*: nearly all weight goes to one key of ten. At H = 1024 about two queries in three are stuck; they have decided, and a step changes nothing.
+# Unscaled scores grow with H, and softmax *saturates*: nearly all weight goes to one key of ten. At H = 1024 about two queries in three are stuck; they have decided, and a small step hardly moves them.
 #
 # The mean slope hides that: it is even larger than the scaled one, because a tenth of the queries, the undecided ones, hold most of it. (Lesson 03 works these gradients out.)
 
@@ -457,23 +457,6 @@ plot.show(fig, alt)
 
 # %% [markdown]
 # Soft attention averages over hundreds of keys; sharp attention falls for these **hubs**: so much ink that their dot product is large with most queries. Key B of section 2, in the wild. The formula expects keys of comparable length.
-#
-# Hubs got their name where nearness rules (Radovanović et al., "Hubs in Space"). There it is the other way round: in many dimensions *short* keys, close to the middle of all, are near to everybody. Random numbers show it, our digits hardly.
-
-
-# %%
-def most_asked(query, key):
-    """The 1 % of keys that are nearest to most queries; how many queries; their rank by length."""
-    nearest = (query @ key.T - np.square(key).sum(axis=-1) / 2).argmax(axis=-1)
-    count, length = np.bincount(nearest, minlength=len(key)), np.linalg.norm(key, axis=-1)
-    top = np.argsort(-count)[: len(key) // 100]
-    return count[top].sum() / len(query), np.mean(length[:, None] < length[top])
-
-
-noise = rng.normal(size=(2, 1000, 64))
-for name, pair in {"random": noise, "digits": (split.test_images, split.train_images)}.items():
-    drew, rank = most_asked(*pair)
-    print(f"{name}: 10 of 1,000 keys are nearest to {drew:.0%}; {rank:.0%} of keys are shorter")
 
 # %% [markdown] task="nearness"
 # Two repairs: bring query and keys to length 1, or put the lost term back. The second is yours. Write `pool_by_nearness(query, key, value, temperature)` with lesson 01's kernel: the weight of a key is proportional to exp(−|q−k|²/2τ), where τ is `temperature`.
@@ -591,6 +574,26 @@ rows = ["dot product", "nearness"]
 fig = plot.pictures(np.reshape(shown, (-1, 8, 8)), captions, title, columns=5, rows=rows)
 alt = "One query, a 2, and the four keys that get most of its weight. By the dot product a dark 1 takes 99 %, another 1 and two 2s get the rest; by nearness all four are 2s, the first with 43 %."
 plot.show(fig, alt)
+
+# %% [markdown]
+# Hubs got their name where nearness rules (Radovanović et al., "Hubs in Space"). There it is the other way round: in many dimensions *short* keys, close to the middle of all, are near to everybody. Random numbers show it, our digits hardly.
+
+
+# %%
+def most_asked(query, key):
+    """The 1 % of keys that are nearest to most queries: to how many, and how many keys are shorter."""
+    asked, offered = with_length(query, key)
+    count = np.bincount((asked @ offered.T).argmax(axis=-1), minlength=len(key))
+    top, length = np.argsort(-count)[: len(key) // 100], np.linalg.norm(key, axis=-1)
+    return count[top].sum() / len(query), np.mean(length[:, None] < length[top])
+
+
+noise = rng.normal(size=(2, 1000, 64))
+for name, pair in {"random": noise, "digits": (split.test_images, split.train_images)}.items():
+    near_to, shorter = most_asked(*pair)
+    print(
+        f"{name}: 10 of 1,000 keys are nearest to {near_to:.0%}; {shorter:.0%} of all are shorter"
+    )
 
 # %% [markdown]
 # ## 8 · The same in Keras

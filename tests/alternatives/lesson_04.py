@@ -154,6 +154,15 @@ def rotate_with_the_codes(x, positions):
     return turned
 
 
+def look_with_angles(steps):
+    return [80 * f(speed * steps) for speed in (1, 0.1) for f in (np.cos, np.sin)] + [0] * 4
+
+
+def look_with_uneven_hands(steps):
+    asked = np.array([[150.0, 0, 300, 0, 0, 0, 0, 0]])
+    return attention.rotary(asked, np.array([steps]))[0]
+
+
 ALTERNATIVES = {
     "split_heads": [
         split_by_np_split,
@@ -171,6 +180,7 @@ ALTERNATIVES = {
         heads_by_the_formula,
     ],
     "rotary_heads": [rotary_head_by_head, rotary_by_complex_numbers, rotary_with_positions],
+    "set_head": [look_with_angles, look_with_uneven_hands],
     "rotate": [
         rotate_by_complex_numbers,
         rotate_by_two_products,

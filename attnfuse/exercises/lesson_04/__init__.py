@@ -6,6 +6,7 @@ from attnfuse.exercises.lesson_04 import (
     quizzes,
     rotary_heads,
     rotate,
+    set_head,
     split_heads,
 )
 
@@ -14,6 +15,7 @@ EXERCISES = [
     head_cost.HEAD_COST,
     many_heads.MANY_HEADS,
     rotary_heads.ROTARY_HEADS,
+    set_head.SET_HEAD,
     rotate.ROTATE,
 ]
 QUIZZES = quizzes.QUIZZES

@@ -19,7 +19,7 @@ def _impossible_context() -> int:
 def _share_beside_masked_keys() -> int:
     mask = np.array([True, True, False, False, True])
     share = softmax(np.zeros(5), mask)[0]
-    return int(np.argmin(np.abs(np.array([1 / 5, 1 / 3, 1 / 2]) - share)))
+    return int(np.argmin(np.abs(np.array([1 / 3, 1 / 5, 1 / 2]) - share)))
 
 
 def _spread_when_divided_by_8() -> int:
@@ -45,8 +45,8 @@ QUIZZES = [
         id="04-masked",
         question="Five keys fit a query equally well. You mask two of them. What weight does each of the others get?",
         options={
-            "1/5": "So it would be if weights were set to zero *after* the softmax. A masked key acts like a deleted one.",
             "1/3": "A masked key acts like a deleted one: three keys share the whole unit.",
+            "1/5": "So it would be if weights were set to zero *after* the softmax. A masked key acts like a deleted one.",
             "1/2": "Two keys are masked, but there are three others: they share one unit.",
         },
         answer=_share_beside_masked_keys,

@@ -20,7 +20,7 @@ def gradient_of_large_scores():
         return np.abs(np.diag(p) - np.outer(p, p)).max()
 
     small, large = largest([0, 1]), largest([0, 10])
-    return 0 if large > small else 1 if large < small else 2
+    return 0 if large < small else 1 if large > small else 2
 
 
 def permuted_keys():
@@ -49,8 +49,8 @@ QUIZZES = [
         id="05-saturated",
         question="The scores of a row are (0, 1). You multiply them by ten. What happens to the gradient that passes back through the softmax?",
         options={
-            "It grows": "The *scores* grow; the weights hardly move any more when scores do.",
             "It nearly vanishes": "The softmax is saturated: lesson 03. The √D keeps scores from growing with the width.",
+            "It grows": "The *scores* grow; the weights hardly move any more when scores do.",
             "It stays": "It would if softmax were linear.",
         },
         answer=gradient_of_large_scores,

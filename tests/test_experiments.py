@@ -31,14 +31,14 @@ def row(lines, pattern: str) -> bool:
 
 
 def test_translations(printed):
-    lines = printed(translations, RUNS=[("plain", None, 1), ("places", "positions", 1)])
+    lines = printed(translations, RUNS=[("plain", None, 1, 3), ("places", "positions", 1, 3)])
     for name in ("plain", "places"):
         assert row(lines, rf"{name} +1 +\d+   {SHARE}$")
 
 
 def test_pronunciations(printed):
-    lines = printed(pronunciations, "--seeds", "1", "--only", "Transformer")
-    assert row(lines, r"Transformer +0 +\d+: \d\.\d{4} \d\.\d{4} \|")
+    lines = printed(pronunciations, "--seeds", "0", "--only", "norm after")
+    assert row(lines, r"norm after +0 +\d+: \d\.\d{4} \d\.\d{4} \|")
 
 
 def test_pooling(printed):
@@ -47,10 +47,11 @@ def test_pooling(printed):
     assert row(lines, rf"average pooling, plain +1 +\d+ +\d+   {SHARE}   {SHARE} ± ")
     lines = printed(pooling, "--settings", "--plain", TRIED=(0.01,), PLAIN={"max": 0.01})
     assert row(lines, rf"max pooling +{SHARE}$")
+    assert row(printed(pooling, "--repair"), rf"colleague +{SHARE}$")
 
 
 def test_fusions(printed):
     lines = printed(fusions, "1")
     assert row(lines, rf"sum \+ ReLU +({SHARE} \[{SHARE}, {SHARE}\] *){{3}}$")
-    for name in ("early", "gate + ReLU", "trained together"):
+    for name in ("early, words only", "gate + ReLU", "together, twice as long"):
         assert row(lines, rf"{re.escape(name)} +[\d,]+  {SHARE} ± ")

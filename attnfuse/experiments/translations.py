@@ -1,18 +1,9 @@
 """Lesson 06's comparison: translators with and without attention, and an article's program repaired.
 
-`python -m attnfuse.experiments.translations` trains on the lesson's data with the lesson's settings, three
-seeds each: the three models within the lesson's budget, section 8's model with positions and no recurrence,
-and the model without attention for five times as long. Does it catch up, and how much is luck? About eight
-minutes on two calm cores.
-
-On Python 3.11, TensorFlow 2.21, two cores (exact match on the 500 test numbers, seeds 0, 1, 2):
-
-                       epochs    CPU s
-no attention                8       25   0.342  0.592  0.552
-additive                    6       23   0.990  0.994  0.994
-multiplicative              6       18   0.990  0.990  0.990
-positions, no GRU           5        5   0.896  0.794  0.860
-no attention, longer       40       99   0.990  0.998  0.992
+`python -m attnfuse.experiments.translations` trains on the lesson's data with the lesson's settings: the
+three models within the lesson's budget, section 8's model with positions and no recurrence, and the model
+without attention for five times as many passes. Does it catch up, and how much is luck? About twelve minutes
+on two calm cores. With `--save` the rows go into `translations.json` beside this file, which the lesson reads.
 
 Settings were chosen on the 500 validation numbers: among learning rates .003, .004, .005, .006, .008 and
 .012 for the model without attention .008 was best in the mean (.31, .62, .57 in three seeds; .005 gave
@@ -20,32 +11,36 @@ Settings were chosen on the 500 validation numbers: among learning rates .003, .
 .008: .994 to .996), so all three use .008.
 """
 
-import statistics
+import argparse
+import json
 import time
+from pathlib import Path
 
 import numpy as np
 
 from attnfuse import models, settings
 from attnfuse.data import number_words
 from attnfuse.data.number_words import PAD, NumberWords, exact_match, shuffle_letters, to_text
-from attnfuse.layers import AdditiveAttention
+from attnfuse.layers import AdditiveAttention, OfTwo, serialisable
 from attnfuse.settings import quiet
 
 with quiet():
     import keras
     from keras import ops
 
+SAVED = Path(__file__).with_suffix(".json")
 RUNS = [
-    # name, attention, epochs; "positions" stands for section 8's model without any recurrence
-    ("no attention", None, 8),
-    ("additive", "additive", 6),
-    ("multiplicative", "multiplicative", 6),
-    ("positions, no GRU", "positions", 5),
-    ("no attention, longer", None, 40),
+    # name, attention, epochs, seeds; "positions" stands for section 8's model without any recurrence
+    ("no attention", None, 8, 6),
+    ("additive", "additive", 6, 3),
+    ("multiplicative", "multiplicative", 6, 3),
+    ("positions, no GRU", "positions", 5, 3),
+    ("no attention, longer", None, 40, 3),
 ]
 
 
-class ArticleModel(keras.Model):
+@serialisable
+class ArticleModel(OfTwo, keras.Model):
     """Article 0's model (section 4.1) around a working attention layer, its faults still choosable.
 
     Two embeddings, attention, one dense layer: no recurrence. It reads words without their order.
@@ -61,16 +56,27 @@ class ArticleModel(keras.Model):
     Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
     """
 
+    arguments = ("letters", "words", "context_as_weights", "masked", "positions", "width")
+
     def __init__(
-        self, letters, words, context_as_weights=False, masked=True, positions=False, width=64
+        self,
+        letters,
+        words,
+        context_as_weights=False,
+        masked=True,
+        positions=False,
+        width=64,
+        **options,
     ):
-        super().__init__()
-        self.context_as_weights, self.masked = context_as_weights, masked
-        self.encoder = keras.layers.Embedding(letters, width)
-        self.decoder = keras.layers.Embedding(words, width)
-        self.place = keras.layers.Embedding(100, width) if positions else None
-        self.attend = AdditiveAttention(width)
-        self.fc = keras.layers.Dense(words)
+        super().__init__(**options)
+        self.letters, self.words, self.width = letters, words, width
+        self.context_as_weights, self.masked, self.positions = context_as_weights, masked, positions
+        same = {"dtype": self.dtype_policy}
+        self.encoder = keras.layers.Embedding(letters, width, **same)
+        self.decoder = keras.layers.Embedding(words, width, **same)
+        self.place = keras.layers.Embedding(100, width, **same) if positions else None
+        self.attend = AdditiveAttention(width, **same)
+        self.fc = keras.layers.Dense(words, **same)
         self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])
 
     def embed(self, layer, tokens):
@@ -98,6 +104,9 @@ class ArticleModel(keras.Model):
         context, _ = self.read(source, decoder_input)
         return self.fc(context)
 
+    def compute_output_spec(self, inputs, **options):
+        return self._spec(*inputs[1].shape, self.words)
+
 
 def measure_repair(model, data: NumberWords, shifted: bool = True) -> tuple[float, ...]:
     """Four measurements of a trained translator on the validation numbers, each from 0 to 1.
@@ -124,8 +133,36 @@ def measure_repair(model, data: NumberWords, shifted: bool = True) -> tuple[floa
     return float(forced), float(exact_match(written, target).mean()), *changed
 
 
-def train(data: NumberWords, name, attention, epochs: int, seed: int) -> tuple[float, float]:
-    """Exact match on the test numbers, writing alone, and the seconds of CPU time it took."""
+def by_position(predicted: np.ndarray, target: np.ndarray) -> list[float]:
+    """The share of right words at each position of the target, padding left out; both int `(B, T)`."""
+    right, counts = (predicted == target) & (target != PAD), (target != PAD).sum(axis=0)
+    return (right.sum(axis=0) / counts).round(4).tolist()
+
+
+def saved() -> dict[str, list[dict]]:
+    """What `--save` wrote: name of the run → its seeds' rows."""
+    rows = json.loads(SAVED.read_text(encoding="utf-8"))
+    return {name: [row for row in rows if row["name"] == name] for name, *_ in RUNS}
+
+
+def save(row: dict) -> None:
+    """Add a row to `SAVED`, in the place of the same name and seed."""
+    rows = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.exists() else []
+    rows = [one for one in rows if (one["name"], one["seed"]) != (row["name"], row["seed"])]
+    names = [name for name, *_ in RUNS]
+    rows = sorted([*rows, row], key=lambda one: (names.index(one["name"]), one["seed"]))
+    lines = ",\n".join(json.dumps(one) for one in rows)
+    SAVED.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def train(data: NumberWords, name: str, attention: str | None, epochs: int, seed: int) -> dict:
+    """Train one model.
+
+    Returns:
+        its row: `seconds` of CPU time; `exact`, the share of test numbers that are right, writing alone;
+        `curve`, the same of the validation numbers after each pass, with the right words before it;
+        `forced` and `free`, the share of right words at each position of the test numbers.
+    """
     keras.utils.set_random_seed(seed)
     sizes = len(data.letters), len(data.words)
     options = {"epochs": epochs, "name": f"{name}, seed {seed}"}
@@ -133,28 +170,45 @@ def train(data: NumberWords, name, attention, epochs: int, seed: int) -> tuple[f
         model = ArticleModel(*sizes, positions=True)
         options["learning_rate"] = 0.02
     else:
-        model = models.Seq2Seq(*sizes, attention=attention, reverse=attention is None)
+        model = models.Seq2Seq(*sizes, attention=attention)
     start = time.process_time()
-    models.fit_pairs(model, data.train, data.validation, **options)
+    history = models.fit_pairs(model, data.train, data.validation, **options)
     seconds = time.process_time() - start
     target = data.test.target
-    written = models.free_running(model, data.test.source, target.shape[1])
-    return float(exact_match(written, target).mean()), seconds
+    forced = models.teacher_forced(model, data.test)
+    free = models.free_running(model, data.test.source, target.shape[1])
+    return {
+        "name": name,
+        "seed": seed,
+        "seconds": round(seconds),
+        "exact": float(exact_match(free, target).mean()),
+        "curve": np.round(history["val_exact"], 3).tolist(),
+        "forced": by_position(forced, target),
+        "free": by_position(free, target),
+    }
 
 
 def main() -> None:
-    data, seeds, rows = number_words.load(), settings.seeds(3), []
-    for name, attention, epochs in RUNS:
-        exact, seconds = zip(
-            *(train(data, name, attention, epochs, seed) for seed in seeds), strict=True
-        )
-        row = f"{name:22}{epochs:7}{statistics.mean(seconds):9.0f}   "
-        rows.append(row + "  ".join(f"{x:.3f}" for x in exact))
-        print(rows[-1], flush=True)
-    print(
-        f"\n{'':22}{'epochs':>7}{'CPU s':>9}   exact match on 500 test numbers, seeds {(*seeds,)}"
-    )
-    print("\n".join(rows))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", help="the run of this name")
+    parser.add_argument("--seeds", type=int, nargs="*", help="instead of those of RUNS")
+    parser.add_argument("--save", action="store_true", help=f"write the rows into {SAVED.name}")
+    chosen = parser.parse_args()
+    data, lines = number_words.load(), []
+    for name, attention, epochs, seeds in RUNS:
+        if chosen.only and chosen.only != name:
+            continue
+        rows = []
+        for seed in chosen.seeds or settings.seeds(seeds):
+            rows.append(train(data, name, attention, epochs, seed))
+            if chosen.save:
+                save(rows[-1])
+        seconds = np.mean([row["seconds"] for row in rows])
+        exact = "  ".join(f"{row['exact']:.3f}" for row in rows)
+        lines.append(f"{name:22}{epochs:7}{seconds:9.0f}   {exact}")
+        print(lines[-1], flush=True)
+    print(f"\n{'':22}{'epochs':>7}{'CPU s':>9}   exact match on 500 test numbers, a seed each")
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -394,14 +394,19 @@ near, far = products.values()
 claim("only the distance counts", np.allclose(near, far))
 claim("most alike at 0", near[40] == near.max())
 claim("6 and 19 words off are more alike than 13", near[46] > near[53] < near[59])
-ahead = np.linalg.lstsq(codes[:100], codes[5:105], rcond=None)[0]  # (16, 16), from places 0 to 99
-claim("one matrix moves any place 5 ahead", np.allclose(codes[100:195] @ ahead, codes[105:200]))
 fig.suptitle("How alike two codes are depends on the distance alone")
 alt = "Left, the codes of 40 places: the first columns alternate fast, the last hardly change. Right, the dot product with places at a distance of -40 to 40: highest at 0, with ripples, the same curve for place 50 and place 150."
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# Left, fast hands change from row to row, slow ones hardly. Right, both curves are one: highest at distance 0, ripples from the fastest hand (round in 2π ≈ 6 words), wider waves from the second (20 words). One matrix moves *every* place five words ahead: a projection can learn that.
+# Left, fast hands change from row to row, slow ones hardly. Right, both curves are one: highest at distance 0, ripples from the fastest hand (round in 2π ≈ 6 words), wider waves from the second (20 words).
+
+# %% [markdown]
+# One matrix moves *every* place five words ahead: a projection can learn that.
+
+# %%
+ahead = np.linalg.lstsq(codes[:100], codes[5:105], rcond=None)[0]  # (16, 16), from places 0 to 99
+claim("one matrix moves any place 5 ahead", np.allclose(codes[100:195] @ ahead, codes[105:200]))
 
 # %% [markdown]
 # The codes are **added** to the words before the projections. A score is then word · word + word · place + place · word + place · place; the middle two depend on absolute places.
@@ -628,7 +633,7 @@ check("rotate", turn)
 # %% [markdown]
 # An additive score can do it with two hidden units: tanh(2(q−k)+1) − tanh(2(q−k)−1) is a hill over q = k. (For the +1 and −1 the query brings a 1 along, in a second column.)
 
-# %% measured
+# %%
 asked, listed = np.array([[2.0, 1]]), np.array([[1.0], [2], [3]])  # the 1 serves as a bias
 hill = np.array([[2.0, 2], [1, -1]]), np.array([[-2.0, -2]]), np.array([1.0, -1])
 scores = attention.additive_scores(asked, listed, *hill)[0]
@@ -636,6 +641,8 @@ print("dot product:", (asked[:, :1] @ listed.T)[0], "additive:", scores.round(2)
 claim("the additive score finds the equal key", scores.argmax() == 1)
 found = {int((2 * w * listed[:, 0]).argmax()) for w in (-2, -0.1, 0.1, 2)}
 claim("q·w·k finds the first or the last, never the equal one", found == {0, 2})
+
+# %% measured
 q, k, W = rng.normal(size=(3, 256, 256))
 W_query, W_key = W[:, :64], W[:, 64:128]
 bilinear = attention.bilinear_scores(q, k, W_query @ W_key.T)

@@ -20,8 +20,9 @@ import warnings
 
 import numpy as np
 
-from attnfuse import check, claim, hint, plot, quiet, quiz
+from attnfuse import attention, check, claim, hint, plot, quiet, quiz
 from attnfuse.data import spelled_numbers
+from attnfuse.gradients import numerical_gradient
 from attnfuse.settings import seeds
 
 with quiet():  # TensorFlow greets the machine on stderr while it loads
@@ -47,7 +48,7 @@ rng = np.random.default_rng(0)
 #
 # Lesson 04 set two heads by hand that read number words. Here a layer learns it. Each word gets a number, its **token**; 0 is padding. Our batch: 203,000, 40,007 and an empty row.
 #
-# `Embedding` turns tokens into vectors. With `mask_zero=True` it also hangs a **mask** on the result, True where there is a word, and Keras carries it along from layer to layer. How far? (Exercises without points come on top of the 60 minutes.)
+# `Embedding` turns tokens into vectors. With `mask_zero=True` it also hangs a **mask** on the result, True where there is a word, and Keras carries it along from layer to layer. How far?
 
 # %%
 tokens = np.pad(spelled_numbers.encode([203_000, 40_007], 6), ((0, 1), (0, 0)))  # (B, T)
@@ -63,7 +64,9 @@ for name, y in {"Embedding": x, "Dense": keras.layers.Dense(8)(x), "2 * x": 2 * 
 #
 # A layer is a class. `__init__` keeps its settings, `build` makes its weights at the first call, when the shapes are known, `call` computes, `get_config` returns the settings for saving.
 #
-# It respects masks and computes in the type it is told (`dtype`). How low a score closes a place? The second row may attend to nothing; the tape notes steps for a gradient:
+# It respects masks and computes in the type it is told (`dtype`).
+#
+# How low a score closes a place? The second row may attend to nothing; the tape notes steps for a gradient:
 
 # %%
 allowed = np.array([[True, True, False], [False, False, False]])
@@ -81,8 +84,16 @@ for dtype in ("float32", "float16"):
         first, second = shares.numpy().round(2)
         print(f"{dtype} {low:>12}: {first} {second} gradient of the first row {slope}")
 
+# %% [markdown]
+# Minus infinity makes NaN of the second row: softmax takes the largest score off each, and −∞ − (−∞) is NaN. One is enough: the loss is NaN, and with it the gradient of the *first* row. In float16, -1e9 does the same: that type ends at -65,504, and what lies beyond is −∞.
+
+# %% [markdown]
+# With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see. And that reaches the first row: its gradient is .24 where it should be .11.
+#
+# Why? The loss is the square of the first column's sum, so its slope is 2 · sum · w(1−w), with w = .27: 2 · .27 · .197 = **.11**. The closed row adds .33 to the sum: 2 · .60 · .197 = **.24**. (The picture after your answer asserts it.)
+
 # %% [markdown] task="scaled_dot_layer"
-# Minus infinity makes NaN of the second row: its exponentials are all 0, and 0/0 is NaN. One is enough: the loss is NaN, and with it the gradient of the *first* row. In float16, -1e9 does the same, because that type ends at -65,504. With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see. We want zeros.
+# We want zeros in a closed row, and no trace of it in any gradient.
 #
 # Write `call` of a layer for scaled dot-product attention. `layer(…)` runs it.
 #
@@ -130,6 +141,49 @@ for policy in ("float32", "float16", "mixed_float16"):
 
 # %% check="scaled_dot_layer"
 check("scaled_dot_layer", ScaledDot)
+
+# %% [markdown]
+# Many programs set closed weights to 0 *after* the softmax, as you did. Does it matter how the scores were closed before? Three ways, weights above, gradients below:
+
+# %%
+panels = {}
+for way in ("-1e9 chosen", "-inf added, then 0", "-inf chosen, then 0"):
+    low = np.float32(way.split()[0])
+    scores = tf.constant([[1.0, 2, 3], [1, 2, 3]])
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        plus, pick = scores + np.where(allowed, 0, low), tf.where(allowed, scores, low)
+        shares = tf.nn.softmax(plus if "added" in way else pick)
+        if "then 0" in way:
+            shares = tf.where(allowed, shares, 0)
+        loss = tf.reduce_sum(shares[:, 0]) ** 2
+    panels[way] = shares.numpy(), tape.gradient(loss, scores).numpy()
+
+# %%
+slopes = [panels[way][1][0, 0] for way in ("-1e9 chosen", "-inf chosen, then 0")]
+w = 1 / (1 + np.e)  # the first weight of the open row
+claim("by hand: .24 and .11", np.allclose(slopes, 2 * (w + np.array([1 / 3, 0])) * w * (1 - w)))
+claim("added: clean weights, NaN gradients", np.isnan(panels["-inf added, then 0"][1][1]).all())
+claim("chosen: both clean", np.isfinite(panels["-inf chosen, then 0"]).all())
+
+# %%
+fig, axes = plot.figure(3, 2, size=(7, 3.4), sharex=True, sharey=True)
+for column, (way, pair) in zip(axes.T, panels.items(), strict=True):
+    column[0].set_title(way, fontsize="medium")
+    for ax, table in zip(column, pair, strict=True):
+        ax.imshow(np.abs(table), vmin=0, vmax=1, cmap="viridis", aspect="auto")
+        for (row, place), x in np.ndenumerate(table):
+            colour = "white" if abs(x) < 0.6 else "black"  # NaN cells stay white
+            ax.text(place, row, f"{x + 0.0:.2f}", ha="center", va="center", color=colour)
+        ax.set(xticks=range(3), yticks=range(2), yticklabels=["open", "closed"])
+for ax, name in zip(axes[:, 0], ("weights", "gradient"), strict=True):
+    ax.set_ylabel(name)
+fig.suptitle("A clean forward pass may hide a spoilt backward pass")
+alt = "Three columns, weights above and gradients below. -1e9: the closed row has the weights 0.33, and the open row the gradient 0.24 and -0.24. Minus infinity added, then 0: weights 0, but the closed row's gradient is NaN. Minus infinity chosen, then 0: weights 0, gradient 0.11 and -0.11 in the open row, 0 in the closed one."
+plot.show(fig, alt=alt)
+
+# %% [markdown]
+# In the middle the weights are as they should be, and the gradient is NaN: the softmax met −∞ − (−∞), its slope is NaN, and addition hands that on (lesson 03). `where` hands 0 to every score that it did not choose. So: choose, never add, and nothing is left to chance if no NaN arises at all.
 
 # %% [markdown]
 # ## 3 · Adding instead of multiplying
@@ -191,6 +245,14 @@ class Additive(keras.layers.Layer):
         ### END SOLUTION
 
 
+# %% try="additive_layer"
+layer = Additive(units=1)
+layer.build((1, 2, 1), (1, 2, 1), (1, 2, 1))
+layer.set_weights([np.ones(w.shape) for w in layer.get_weights()])
+one = np.array([[[0.0], [2.0]]])  # keys 0 and 2; queries 0 and 3
+print(np.asarray(layer(np.array([[[0.0], [3.0]]]), one, one)[1]).round(2))  # the table above
+print("kept for saving:", {name: layer.get_config().get(name) for name in ("name", "units")})
+
 # %% check="additive_layer"
 check("additive_layer", Additive)
 
@@ -210,6 +272,10 @@ differ = None  # your answer: four of True and False
 differ = (True, True, False, True)  # 3: v·Wq is the same for every key and cancels
 ### END SOLUTION
 
+# %% try="forgets_query"
+for name, yes in zip(("q·k", "tanh", "no bend", "relu"), differ, strict=True):
+    print(f"{name:8} you expect the two rows of weights to be {'different' if yes else 'the same'}")
+
 # %% check="forgets_query"
 check("forgets_query", differ)
 
@@ -222,16 +288,20 @@ table = {
     "v·tanh(Wq + Uk)": np.tanh(hidden) @ v,
     "v·(Wq + Uk)": hidden @ v,
     "v·relu(Wq + Uk)": np.maximum(hidden, 0) @ v,
+    "relu, all units on": np.maximum(hidden + 20, 0) @ v,
 }
 for name, scores in table.items():
     first, second = np.asarray(ops.softmax(scores))
     print(
-        f"{name:16} {first.round(2)}  {second.round(2)}  differ: {not np.allclose(first, second)}"
+        f"{name:18} {first.round(2)}  {second.round(2)}  differ: {not np.allclose(first, second)}"
     )
 
 # %% [markdown]
-# Without a bend, v·(Wq + Uk) = v·Wq + v·Uk. The first part is the same for every key, and softmax sees differences only: it cancels. Every query gets one and the same row. Any bend will do; tanh is no decoration.
+# Without a bend, v·(Wq + Uk) = v·Wq + v·Uk. The first part is the same for every key, and softmax sees differences only: it cancels. Every query gets one and the same row.
 #
+# The bend must happen where query and key *meet*. relu bends at 0: while some units are off and others on, it will do. The last line adds 20 to every unit, so all are on, nothing bends, and the query is forgotten again.
+
+# %% [markdown]
 # ## 4 · Several heads
 #
 # The Transformer's layer has eight arrays: a matrix and a bias for query, key, value and output. Its call gets two masks: `mask` is explicit, `key_mask` comes by itself. Keras fills a parameter called `<argument>_mask` with the mask which that argument carries.
@@ -318,40 +388,69 @@ print("saved and loaded, the same output:", np.allclose(small(tokens), again(tok
 check("multi_head_layer", MultiHead)
 
 # %% [markdown] task="key_bias"
-# Every Transformer with biases holds an array that has learnt nothing, however long it was trained. Which of the eight?
+# In a layer like this one of the eight arrays learns nothing, however long it is trained. Which?
 #
 # Find out. Take `layers.MultiHeadAttention(2, 8)` and random inputs, compute any loss of the output inside a `tf.GradientTape`, and print the name and the largest gradient of each of `layer.trainable_variables` (`tape.gradient` takes the whole list). Section 2 has a tape to copy from. Then say why.
 #
-# Answer with a name as it stands here: `"query_matrix"`, `"query_bias"`, `"key_matrix"`, `"key_bias"`, `"value_matrix"`, `"value_bias"`, `"output_matrix"`, `"output_bias"`, or `"none"`.
+# **The twist.** Lesson 04's rotary positions turn queries and keys by their places, *after* matrix and bias. Which of the eight learns nothing then?
+#
+# Answer with two names, for the layer as it is and for one with rotary positions, such as `("query_matrix", "value_bias")`. The names are `"query_matrix"`, `"query_bias"`, `"key_matrix"`, `"key_bias"`, `"value_matrix"`, `"value_bias"`, `"output_matrix"`, `"output_bias"`, or `"none"`.
 
 # %% exercise="key_bias"
-learns_nothing = None  # your answer: a name
+learns_nothing = None  # your answer: two names
 ### BEGIN SOLUTION
-learns_nothing = "key_bias"  # q·b is the same for every key
+learns_nothing = ("key_bias", "none")  # q·b is the same for every key, unless each key is turned
 ### END SOLUTION
+
+# %% try="key_bias"
+plain, rotary = learns_nothing
+print(f"you say: learns nothing as it is: {plain}; with rotary positions: {rotary}")
 
 # %% check="key_bias"
 check("key_bias", learns_nothing)
 
-# %% measured
-inputs = rng.normal(size=(2, 5, 8))
-layer = layers.MultiHeadAttention(2, 8)
-with tf.GradientTape() as tape:
-    loss = tf.reduce_mean((layer(inputs, inputs) - 1) ** 2)
-gradients = tape.gradient(loss, layer.trainable_variables)
-largest = {v.name.replace("_", "\n"): np.abs(g).max() for v, g in zip(layer.weights, gradients)}  # noqa: B905
+# %%
+parts, inputs = ("query", "key", "value", "output"), rng.normal(size=(2, 5, 8))
+matrix, bias = rng.normal(size=(4, 8, 8)) / 8**0.5, rng.normal(size=(4, 8))
+
+
+def output(matrix, bias, rotate):
+    """Two heads, with a matrix (4, 8, 8) and a bias (4, 8) for each part, in float64."""
+    projected = {f"{p}": inputs @ m + b for p, m, b in zip(parts[:3], matrix, bias, strict=False)}
+    context, _ = attention.multi_head_attention(**projected, heads=2, rotate=rotate)
+    return context @ matrix[3] + bias[3]
+
+
+def largest_slopes(rotate):
+    """The largest slope of a loss for each of the eight arrays, by small steps (lesson 03)."""
+    by_matrix = numerical_gradient(lambda x: np.mean(output(x, bias, rotate) ** 2), matrix)
+    by_bias = numerical_gradient(lambda x: np.mean(output(matrix, x, rotate) ** 2), bias)
+    return np.stack([np.abs(by_matrix).max(axis=(1, 2)), np.abs(by_bias).max(axis=1)], 1).ravel()
+
+
+# %%
+plain, rotary = largest_slopes(False), largest_slopes(True)
+print(f"key_bias: {plain[3]:.0e} without positions, {rotary[3]:.2f} with rotary ones")
+claim("as it is: 0 but for rounding", plain[3] < 1e-8 < 1e-3 < np.delete(plain, 3).min())
+claim("with rotary positions all eight learn", rotary.min() > 1e-3)
 fig, ax = plot.figure()
-ax.bar(list(largest), largest.values())
-ax.set(yscale="log", ylabel="largest gradient", title="One of eight gets rounding noise only")
-before = layer(inputs, inputs)
-layer.key_bias.assign(np.full(8, 10.0))
-claim("another key bias, the same output", np.allclose(before, layer(inputs, inputs), atol=1e-4))
-alt = "Eight bars on a logarithmic scale: seven between about 0.01 and 1, the key bias about 1e-8."
+places, floor = np.arange(8), 1e-11  # a bar of height 0 has no place on this axis
+ax.bar(places - 0.2, np.maximum(plain, floor), 0.4, label="as it is", color="#0072b2")
+ax.bar(places + 0.2, rotary, 0.4, label="rotary positions", color="#d55e00", hatch="//")
+ax.set_xticks(places, [f"{part}\n{what}" for part in parts for what in ("matrix", "bias")])
+ax.set(
+    yscale="log", ylabel="largest slope", title="The key's bias learns only where keys are turned"
+)
+ax.legend(loc="lower right", fontsize="small")
+alt = "Pairs of bars on a logarithmic scale, for eight arrays. All are between 0.01 and 10, but for the key's bias without positions: 1e-10 or less."
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# A key with bias is k + b, its score q·k + q·b, and q·b is the same for *every* key: section 3 again. What is left is rounding noise. With another bias, the output stays.
+# A key with bias is k + b, its score q·k + q·b, and q·b is the same for *every* key: section 3 again. What is left is rounding noise.
 #
+# With rotary positions the key at place s brings b turned by s: another number for every key. Now the bias says which *distances* a query likes. So it is not "every Transformer" that carries an array for nothing.
+
+# %% [markdown]
 # ## 5 · Beside Keras's own layers
 #
 # Keras has all three. They get our weights and the same inputs. (Its `Attention` does not scale, its `AdditiveAttention` has neither W nor U: we do both before.) The second item has no allowed key.
@@ -374,8 +473,20 @@ again, _ = twin(query, value, key, **options, return_attention_scores=True)
 print("asked for its weights:", again[1, 0, :4].numpy().round(2))
 
 # %% [markdown]
-# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself. Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights* (another path inside; Keras 3.13 to 3.15): then they are **zero**, the output is the bias, here 0. Ours are always zero.
-#
+# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself (3.13 to 3.15). Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights* (another path inside): then they are **zero**, the output is the bias, here 0. Ours are always zero.
+
+# %% [markdown]
+# Equal weights come from float32, not from a plan: Keras takes 1e9 off a closed score, and with seven digits nothing of the score is left. In float64 it is left:
+
+# %%
+wide = [x.astype("float64") for x in (query, value, key)]
+layer = keras.layers.Attention(dtype="float64")
+_, kept = layer(wide, mask=[None, real], return_attention_scores=True)
+_, without = layer(wide, return_attention_scores=True)
+print("float64, no key allowed:", kept[1, 0].numpy().round(2))
+claim("the same as without any mask", np.allclose(kept[1], without[1], atol=1e-5))
+
+# %% [markdown]
 # One more surprise. A decoder that has stored five keys asks for its last *two* positions. What does Keras's causal mask allow?
 
 # %%
@@ -437,12 +548,17 @@ names = "no attention", "ours", "Keras's"
 models = {name: [fit(name, seed) for seed in seeds(3)] for name in names}
 
 # %% measured
+same = [np.full_like(test.noughts, c) for c in range(4)]  # the same noughts for every word
+best = max(np.mean(spelled_numbers.read(test.tokens, c) == test.number) for c in same)
+print(f"{'best constant':13} of 1,000 unseen numbers right: {best:.3f}")
 right = {}
 for name, found in models.items():
     right[name] = [spelled_numbers.share_read(model, test) for model in found]
-    print(f"{name:13} of 1,000 unseen numbers right:", np.round(right[name], 3))
+    print(f"{name:13} of 1,000, three seeds:", np.round(right[name], 3))
 claim("with attention 95 of 100 or more", min(right["ours"] + right["Keras's"]) > 0.95)
 claim("without it fewer than half", max(right["no attention"]) < 0.5)
+
+# %% measured
 with tempfile.TemporaryDirectory() as folder:
     models["ours"][0].save(f"{folder}/reader.keras")
     loaded = keras.models.load_model(f"{folder}/reader.keras")
@@ -452,9 +568,29 @@ claim("saved and loaded: the same scores", np.allclose(before, after, atol=1e-5)
 claim("less padding: the same scores", np.allclose(before, loaded(short[:, :8]), atol=1e-3))
 
 # %% [markdown]
+# With attention nearly every number is read, without it fewer than half. On this task ours and Keras's do not differ; with the same weights they are the same (section 5).
+#
+# Lesson 04 set two heads by hand: one looked at the next word, one at a later "thousand". What did ours learn?
+
+# %% measured
+reader = models["ours"][0]
+heads = next(layer for layer in reader.layers if isinstance(layer, layers.MultiHeadAttention))
+words = keras.Model(reader.input, heads.input[0])(spelled_numbers.encode([203_000], 6))
+_, weights = heads(words, words, words, return_weights=True)
+line = ["two", "hundred", "and", "three", "thousand", "."]
+fig, axes = plot.figure(2, size=(7, 3), sharey=True)
+for ax, table, name in zip(axes, np.asarray(weights)[0], ("head 0", "head 1"), strict=True):
+    plot.attention_map(table, line, line, name, ax=ax, bar=ax is axes[1])
+    ax.set_xticks(range(6), line, rotation=40, ha="right", rotation_mode="anchor")
+axes[1].set_ylabel("")
+fig.suptitle("What two trained heads look at")
+alt = "Two attention maps of 'two hundred and three thousand .', from a trained model."
+plot.show(fig, alt=alt)
+
+# %% [markdown]
 # ## 7 · Debug clinic: a published layer
 #
-# With attention nearly every number is read, without it fewer than half; ours and Keras's are alike. Now a layer that is not: the one of an article that this course grew out of (section 4.1), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find?
+# Now a layer that does not work: the one of a blog article that this course grew out of (its section 4.1; sources below), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find?
 
 
 # %% long measured
@@ -492,6 +628,40 @@ moved = np.abs(printed(query, values)[0] - printed(changed, values)[0]).max()
 print("only item 1 was changed; item 0 moved:", bool(moved > 1e-3))
 print("arrays in W1:", len(printed.W1.weights), " in W2:", len(printed.W2.weights))
 print("Keras warned:", any("unbuilt" in str(warning.message) for warning in warned))
+
+# %% [markdown]
+# "Item 0 moved" deserves a picture. Change one item of a batch, by a random bit, and watch all: how far does each move?
+
+# %% measured
+batch, push = rng.normal(size=(2, 2, 4, 4, 4))  # queries and values of four items
+
+
+def influence(layer):
+    """Row: the item that is watched, column: the item that was changed; 1 is the largest move."""
+    moves = []
+    for item in range(4):
+        changed = batch + push * (np.arange(4) == item)[:, None, None]
+        moves.append(np.abs(layer(*changed) - layer(*batch)).max(axis=(1, 2)))
+    return np.transpose(moves) / np.max(moves)
+
+
+panels = {
+    "as printed": influence(printed),
+    "dot product": influence(layers.ScaledDotProductAttention()),
+}
+off = ~np.eye(4, dtype=bool)
+claim("as printed: every item moves every item", panels["as printed"].min() > 0.01)
+claim("dot product: each moves itself alone", panels["dot product"][off].max() < 1e-5)
+
+# %% measured
+fig, axes = plot.figure(2, sharey=True)
+for ax, (name, table) in zip(axes, panels.items(), strict=True):
+    plot.attention_map(table, range(4), range(4), name, ax=ax, bar=False)
+    ax.set(xlabel="item that was changed", ylabel="item that was watched")
+axes[1].set_ylabel("")
+fig.suptitle("In the printed layer, items of a batch move each other")
+alt = "Two maps, four items by four. As printed, all sixteen fields are lit: each item moves all. With the dot product only the diagonal is lit."
+plot.show(fig, alt=alt)
 
 # %% [markdown] task="article_layer"
 # Repair `call`. Its `__init__` declares what was meant, the score of query t and value s:
@@ -532,6 +702,13 @@ class Repaired(keras.layers.Layer):
         ### END SOLUTION
 
 
+# %% try="article_layer"
+repaired = Repaired(units=3)
+for T, S, D in ((4, 4, 4), (3, 4, 4), (4, 5, 4), (4, 4, 5)):
+    context, weights = repaired(rng.normal(size=(2, T, 4)), rng.normal(size=(2, S, D)))
+    print(f"T={T} S={S} D={D}: context {tuple(context.shape)}, weights {tuple(weights.shape)}")
+    repaired = Repaired(units=3)  # another width makes other arrays
+
 # %% check="article_layer"
 check("article_layer", Repaired)
 
@@ -541,7 +718,7 @@ check("article_layer", Repaired)
 # | two reshapes throw batch, positions and features together | items of a batch influence each other; six rows for four queries |
 # | values where transposed keys belong in the product | it runs only if T = S = D |
 # | softmax over axis 1 of that array | no row of weights belongs to a query |
-# | `W2` never used | it has no arrays, and Keras 3.15 warns of "unbuilt state" |
+# | `W2` never used | it has no arrays, and Keras (3.13 to 3.15) warns of "unbuilt state" |
 # | returns a context alone | the caller takes it for weights (lesson 06) |
 #
 # Where the sizes happen to agree, nothing raises an error. So test with **sizes that all differ**, and change one item and watch the others.
@@ -623,6 +800,14 @@ def masked_attention(layer, x, future, padding):
     ### END SOLUTION
 
 
+# %% try="leaky_mask"
+x, future = rng.normal(size=(1, 4, 8)).astype("float32"), 1 - np.tri(4)
+layer = keras.layers.MultiHeadAttention(2, 4)
+before = masked_attention(layer, x, future, np.zeros((1, 4)))
+x[:, 3] += 1  # the last word is changed
+moved = np.abs(masked_attention(layer, x, future, np.zeros((1, 4))) - before).max(axis=(0, 2))
+print("words that moved with the last one:", np.flatnonzero(moved > 1e-4))
+
 # %% check="leaky_mask"
 check("leaky_mask", masked_attention)
 
@@ -657,20 +842,28 @@ def step(gru, attend, word, state, memory):
     ### END SOLUTION
 
 
+# %% try="decoder_state"
+gru = keras.layers.GRU(3, return_sequences=True, return_state=True)
+attend, memory = layers.AdditiveAttention(4), rng.normal(size=(1, 5, 3)).astype("float32")
+word = rng.normal(size=(1, 2)).astype("float32")
+for state in np.zeros((1, 3), "float32"), np.ones((1, 3), "float32"):
+    print("state", state[0], "→ output", np.asarray(step(gru, attend, word, state, memory)[0])[0])
+
 # %% check="decoder_state"
 check("decoder_state", step)
 
 # %% [markdown]
 # ## What to remember
 #
-# - A layer keeps promises: weights from shapes, masks, its dtype, its config. A closed row is zero, forwards and backwards.
-# - Softmax sees differences only. What is the same for every key cancels: the key's bias, and the query itself where nothing bends.
-# - Keras: closed rows uniform (or zero, if a multi-head layer is asked for its weights), causal masks counted from the start, True = may attend; without a position axis it may attend across the batch.
+# - A layer keeps promises: weights from shapes, masks, its dtype, its config.
+# - Close scores by choosing, not by adding: a clean forward pass may hide NaN gradients.
+# - Softmax sees differences only. What is the same for every key cancels: the key's bias (unless keys are turned), the query itself where nothing bends.
+# - Keras: closed rows uniform or zero, causal masks counted from the start, True = may attend; without a position axis it may attend across the batch.
 # - A plot proves nothing. Change one input; see what moves.
 #
 # | | |
 # |---|---|
-# | sources | Bahdanau et al. 2015, "Neural Machine Translation by Jointly Learning to Align and Translate"; Vaswani et al. 2017, "Attention Is All You Need"; issues tensorflow#38248 and #26990, tensorflow/text#894 |
+# | sources | Bahdanau et al. 2015, "Neural Machine Translation by Jointly Learning to Align and Translate"; Vaswani et al. 2017, "Attention Is All You Need"; issues tensorflow#38248 and #26990, tensorflow/text#894. The printed layer: 注意力机制与多模态融合：未来人工智能的共享语言 ("Attention and multimodal fusion: a common language for the AI of tomorrow"), a blog article of juejin.cn, in no journal |
 # | data | number words by num2words (LGPL) |
 # | in Keras | `keras.layers.Attention`, `AdditiveAttention`, `MultiHeadAttention` |
 # | in attnfuse | `layers.ScaledDotProductAttention`, `AdditiveAttention`, `MultiHeadAttention`, `masked_softmax` |

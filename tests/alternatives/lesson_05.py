@@ -338,7 +338,7 @@ ALTERNATIVES = {
         _heads(_heads_with_einsum),
         _heads(_heads_one_by_one),
     ],
-    "key_bias": ["key_bias"],
+    "key_bias": [["key_bias", "none"]],
     "article_layer": [
         _article_layer(_pairs_broadcast),
         _article_layer(_pairs_tiled),

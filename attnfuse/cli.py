@@ -1,6 +1,7 @@
 """The command line: `attnfuse lab` to learn, `attnfuse grade` to see where one stands."""
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from . import __version__
 
 
 def main(arguments: list[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a letter the terminal cannot show ends nothing
     try:
         return run(parser().parse_args(arguments))
     except KeyboardInterrupt:

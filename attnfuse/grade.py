@@ -5,17 +5,19 @@ kernel; where a check cell stands, the check of the *released* lesson is evaluat
 """
 
 import ast
+import io
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import Empty
 
-from .released import code_cells, find_check, release_checks, released_lessons
+from .released import Malformed, code_cells, find_check, release_checks, released_lessons
 
 VERDICT = "__import__('attnfuse.feedback').feedback.verdict_json({name!r}, lambda: {candidate})"
 INTERRUPT_GRACE = 5.0  # seconds that an interrupted cell has to stop
@@ -44,6 +46,7 @@ class ExerciseResult:
 class LessonResult:
     lesson: str
     notebook: str
+    started: bool = True
     exercises: list[ExerciseResult] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -65,25 +68,35 @@ def grade(notebooks: list[str], as_json: bool = False, timeout: float = 600) -> 
     results, skipped = [], {}
     for path in paths:
         try:
-            bar = progress(path.name)
             if notebooks or not is_untouched(path):
-                results.append(grade_notebook(path, timeout=timeout, progress=bar))
+                with progress(path.name) as show:
+                    results.append(grade_notebook(path, timeout=timeout, progress=show))
             else:
                 results.append(not_started(path))
         except CannotGrade as problem:
             skipped[str(path)] = str(problem)
-    print(as_text(results, skipped) if not as_json else as_data(results, skipped))
+        except Exception as problem:  # one odd file must not take the others with it
+            skipped[str(path)] = f"{type(problem).__name__}: {problem}"
+    if as_json:
+        in_utf8(as_data(results, skipped))
+    else:
+        print(as_text(results, skipped))
     points, most = total(results)
     return 2 if skipped else int(points < most)
 
 
 def own_notebooks(folder: Path) -> list[Path]:
-    """The notebooks of `work/`, else of `folder`; not those that an update put beside them."""
+    """The notebooks of `work/`, else of `folder`; not those that an update or a reset put beside them."""
     for place in (folder / "work", folder):
-        found = [path for path in sorted(place.glob("*.ipynb")) if ".new" not in path.name]
+        found = [path for path in sorted(place.glob("*.ipynb")) if not is_beside(path)]
         if found:
             return [path.relative_to(folder) for path in found]
     return []
+
+
+def is_beside(path: Path) -> bool:
+    """Whether `attnfuse lab` (`NAME.new.ipynb`) or `attnfuse reset` (`NAME.mine2.ipynb`) made it."""
+    return path.stem.partition(".")[2].startswith(("new", "mine"))
 
 
 def grade_notebook(
@@ -105,8 +118,8 @@ def grade_notebook(
     """
     start = time.monotonic()
     path = Path(path)
-    cells = code_cells(read_notebook(path))
-    lesson = lesson_of(path)
+    notebook = read_notebook(path)
+    cells, lesson = code_cells(notebook), lesson_of(notebook, path)
     checks = release_checks(released_lessons()[lesson])
     verdicts: dict[str, dict] = {}
     plan = steps(cells, checks)
@@ -178,19 +191,32 @@ def exercise_result(name: str, verdict: dict) -> ExerciseResult:
 
 
 def read_notebook(path: Path) -> dict:
+    """A notebook as JSON, in UTF-8, UTF-16 or UTF-32, with a byte-order mark or without.
+
+    Raises:
+        CannotGrade: if it cannot be read, or is no notebook.
+    """
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        if not content.strip():
+            raise CannotGrade("the file is empty")
+        notebook = json.loads(content)
         code_cells(notebook)
     except OSError as problem:
         raise CannotGrade(problem.strerror or "cannot be read") from None
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise CannotGrade("not a notebook, or a broken one") from None
+    except Malformed as problem:
+        raise CannotGrade(str(problem)) from None
+    except UnicodeDecodeError as problem:
+        raise CannotGrade(f"not a notebook: its text is not {problem.encoding}") from None
+    except RecursionError:
+        raise CannotGrade("not a notebook: its JSON is nested too deeply") from None
+    except ValueError as problem:
+        raise CannotGrade(f"not a notebook, or a broken one ({problem})") from None
     return notebook
 
 
-def lesson_of(path: Path) -> str:
+def lesson_of(notebook: dict, path: Path) -> str:
     """The lesson of a notebook: by its metadata, else its file name, else the checks in it."""
-    notebook = read_notebook(path)
     known = released_lessons()
     metadata = notebook.get("metadata")
     ours = metadata.get("attnfuse") if isinstance(metadata, dict) else None
@@ -209,16 +235,18 @@ def lesson_of(path: Path) -> str:
 
 def is_untouched(path: Path) -> bool:
     """Whether a notebook's code is still that of the release."""
-    sources = [cell["source"] for cell in code_cells(read_notebook(path))]
-    release = read_notebook(released_lessons()[lesson_of(path)])
+    notebook = read_notebook(path)
+    sources = [cell["source"] for cell in code_cells(notebook)]
+    release = read_notebook(released_lessons()[lesson_of(notebook, path)])
     return sources == [cell["source"] for cell in code_cells(release)]
 
 
 def not_started(path: Path) -> LessonResult:
-    lesson = lesson_of(path)
+    lesson = lesson_of(read_notebook(path), path)
     verdict = {"passed": False, "message": "not started"}
     names = release_checks(released_lessons()[lesson])
-    return LessonResult(lesson, str(path), [exercise_result(name, verdict) for name in names])
+    exercises = [exercise_result(name, verdict) for name in names]
+    return LessonResult(lesson, str(path), started=False, exercises=exercises)
 
 
 # The kernel
@@ -311,19 +339,31 @@ class Kernel:
 # What is shown
 
 
-def progress(label: str) -> Callable[[int, int], None]:
+@contextmanager
+def progress(label: str) -> Iterator[Callable[[int, int], None]]:
     """A progress bar on stderr, if that is a terminal."""
     from tqdm import tqdm
 
-    bar = tqdm(desc=label, leave=False, disable=None, file=sys.stderr, unit="cell")
+    with tqdm(desc=label, leave=False, disable=None, file=sys.stderr, unit="cell") as bar:
 
-    def update(done: int, of: int) -> None:
-        bar.total = of
-        bar.update(done - bar.n)
-        if done == of:
-            bar.close()
+        def update(done: int, of: int) -> None:
+            bar.total = of
+            bar.update(done - bar.n)
 
-    return update
+        yield update
+
+
+def in_utf8(text: str) -> None:
+    """Print in UTF-8, whatever the terminal's encoding; half a surrogate pair as JSON's escape."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
+    print(text)
+
+
+def title_of(lesson: str) -> str:
+    """A lesson's number and title, as its first cell has them: "05 Attention layers in Keras"."""
+    cells = read_notebook(released_lessons()[lesson])["cells"]
+    return "".join(cells[0]["source"]).splitlines()[0].lstrip("# ").replace(" · ", " ")
 
 
 def total(results: list[LessonResult]) -> tuple[float, float]:
@@ -337,13 +377,17 @@ def total(results: list[LessonResult]) -> tuple[float, float]:
 
 
 def as_text(results: list[LessonResult], skipped: dict[str, str]) -> str:
-    names = [one.exercise for result in results for one in result.exercises]
+    names = [one.exercise for result in results if result.started for one in result.exercises]
     width = max(map(len, names), default=0)
+    right, wrong = marks()
     lines = []
     for result in results:
+        if not result.started:
+            lines.append(f"{title_of(result.lesson)}: not started, {result.max_points:g} points")
+            continue
         lines.append(f"{result.lesson}  ({result.notebook}, {result.seconds:.0f} s)")
         for one in result.exercises:
-            mark = "✓" if one.passed else "✗"
+            mark = right if one.passed else wrong
             points = f"{one.points:g}/{one.max_points:g}" if one.max_points else "extra"
             lines.append(
                 f"  {mark} {one.exercise:{width}}  {points:>5}  {first_line(one)}".rstrip()
@@ -356,13 +400,22 @@ def as_text(results: list[LessonResult], skipped: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
+def marks() -> str:
+    """The marks of right and wrong that the terminal can show."""
+    try:
+        "✓✗".encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "+-"
+    return "✓✗"
+
+
 def first_line(result: ExerciseResult) -> str:
     """What a failed check says first; the line above it only repeats the exercise's name."""
     lines = [line.strip() for line in result.message.splitlines() if line.strip(" ✗✓")]
     said = [line for line in lines if line.strip(" ✗✓") != result.exercise]
     if result.passed or not said:
         return ""
-    return said[0] if len(said[0]) <= 100 else said[0][:99] + "…"
+    return said[0] if len(said[0]) <= 120 else said[0][:119] + "…"
 
 
 def as_data(results: list[LessonResult], skipped: dict[str, str]) -> str:

@@ -21,14 +21,50 @@ def released_lessons() -> dict[str, Path]:
     raise FileNotFoundError("no lessons found: neither in the package nor in notebooks/")
 
 
+class Malformed(ValueError):
+    """Why a file is no notebook that can be run, in a few words."""
+
+
 def code_cells(notebook: dict) -> list[dict]:
-    """The code cells of a notebook read from JSON, each with its `source` as one string."""
-    cells = []
-    for cell in notebook["cells"]:
-        if cell.get("cell_type") == "code":
-            source = cell.get("source", "")
-            cells.append(cell | {"source": source if isinstance(source, str) else "".join(source)})
-    return cells
+    """The code cells of a notebook read from JSON, each with its `source` as one string.
+
+    Raises:
+        Malformed: if it is no notebook, or Python cannot hold a cell's text; the message names the cell.
+    """
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    if not isinstance(cells, list):
+        raise Malformed("not a notebook: it has no list of cells")
+    return [
+        _code_cell(cell, number)
+        for number, cell in enumerate(cells, start=1)
+        if _is_code(cell, number)
+    ]
+
+
+def _is_code(cell, number: int) -> bool:
+    if not isinstance(cell, dict):
+        raise Malformed(f"cell {number} is no cell")
+    return cell.get("cell_type") == "code"
+
+
+def _code_cell(cell: dict, number: int) -> dict:
+    lines = cell.get("source", "")
+    lines = [lines] if isinstance(lines, str) else lines
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise Malformed(f"the source of cell {number} is no text")
+    if not isinstance(cell.get("metadata", {}), dict):
+        raise Malformed(f"the metadata of cell {number} is no table of names")
+    source = "".join(lines)
+    try:
+        source.encode("utf-8")
+        ast.parse(source)
+    except UnicodeEncodeError:
+        raise Malformed(f"cell {number} holds half a character (a lone surrogate)") from None
+    except (RecursionError, MemoryError):
+        raise Malformed(f"cell {number} is nested too deeply for Python") from None
+    except (SyntaxError, ValueError):
+        pass  # it will say so itself when it runs
+    return cell | {"source": source}
 
 
 def find_check(cell: dict) -> tuple[str, str, bool] | None:

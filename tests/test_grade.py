@@ -1,13 +1,16 @@
 """`attnfuse grade`: what learners get for what they wrote, and for what they tried."""
 
 import json
+import os
+import subprocess
+import sys
 
 import learners
 import pytest
 
 from attnfuse.cli import main
 from attnfuse.exercises import EXERCISES
-from attnfuse.grade import CannotGrade, Kernel, grade_notebook, lesson_of
+from attnfuse.grade import CannotGrade, Kernel, grade_notebook, lesson_of, read_notebook
 
 LESSON, EXERCISE = "00_start_here", "weighted_average"
 POINTS = EXERCISES[EXERCISE].points
@@ -125,6 +128,24 @@ def test_a_cell_that_raises_or_is_no_python_does_not_stop_the_rest(notebook):
     assert grade_notebook(notebook(content)).points == POINTS
 
 
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("def weighted_average(value, parts):\n    return (", "SyntaxError"),
+        ("1 / 0\ndef weighted_average(value, parts):\n    return 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_cell_that_stopped_is_named_and_no_older_answer_judged(notebook, broken, says):
+    content = learners.solved(LESSON)
+    place = content["cells"].index(learners.cell(content, EXERCISE))
+    content["cells"].insert(place + 1, code(broken))
+    (result,) = grade_notebook(notebook(content)).exercises
+    assert not result.passed
+    assert says in result.message
+    assert "line" in result.message
+    assert "No answer found" not in result.message
+
+
 def test_a_deleted_answer_is_named(notebook):
     content = learners.solved(LESSON)
     content["cells"].remove(learners.cell(content, EXERCISE))
@@ -189,18 +210,48 @@ def test_the_lesson_is_found(notebook, name, keeps_metadata):
     content = learners.stub(LESSON)
     if not keeps_metadata:
         content["metadata"] = {}
-    assert lesson_of(notebook(content, name)) == LESSON
+    path = notebook(content, name)
+    assert lesson_of(read_notebook(path), path) == LESSON
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["", "no JSON", "[]", '{"cells": 3}', '{"cells": [7]}', '{"cells": []}', "{}", '"cells"'],
-)
-def test_broken_and_foreign_files_are_refused(tmp_path, text):
+def one_cell(**content) -> str:
+    return json.dumps({"cells": [{"cell_type": "code", "metadata": {}} | content], "metadata": {}})
+
+
+BROKEN = {  # the file's content → the reason that is shown
+    "empty": (" \n", "the file is empty"),
+    "no JSON": ("no JSON", "not a notebook"),
+    "a list": ("[]", "no list of cells"),
+    "a text": ('"cells"', "no list of cells"),
+    "no cells": ("{}", "no list of cells"),
+    "cells null": ('{"cells": null}', "no list of cells"),
+    "cells a number": ('{"cells": 3}', "no list of cells"),
+    "a cell a number": ('{"cells": [7]}', "cell 1 is no cell"),
+    "no lesson": ('{"cells": []}', "not one of the course's lessons"),
+    "source null": (one_cell(source=None), "source of cell 1"),
+    "source of numbers": (one_cell(source=[1]), "source of cell 1"),
+    "metadata null": (one_cell(source="", metadata=None), "metadata of cell 1"),
+    "half a surrogate pair": (one_cell(source='x = "\ud83d"'), "cell 1 holds half a character"),
+    "a long sum": (one_cell(source="+".join(["1"] * 20_000)), "cell 1 is nested too deeply"),
+    "deep JSON": ("[" * 100_000 + "]" * 100_000, "nested too deeply"),
+    "Latin-1": (b'{"cells": ["\xe4"]}', "not utf-8"),
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), BROKEN.values(), ids=BROKEN)
+def test_broken_and_foreign_files_are_refused_with_a_reason(tmp_path, content, reason):
     path = tmp_path / "mine.ipynb"
-    path.write_text(text)
-    with pytest.raises(CannotGrade):
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(CannotGrade, match=reason):
         grade_notebook(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_other_encodings_are_read(notebook, encoding):
+    path = notebook(learners.stub(LESSON), "mine.ipynb")
+    expected = read_notebook(path)
+    path.write_bytes(path.read_text("utf-8").encode(encoding))
+    assert read_notebook(path) == expected
 
 
 # The command
@@ -211,12 +262,53 @@ def test_the_command_grades_the_rest_names_the_broken_and_exits_2(notebook, caps
     broken = good.with_name("broken.ipynb")
     broken.write_text("{")
     foreign = notebook({"cells": [code("x = 1")], "metadata": {}}, "foreign.ipynb")
-    missing = good.with_name("missing.ipynb")
-    assert main(["grade", *map(str, [good, broken, foreign, missing])]) == 2
+    missing, folder = good.with_name("missing.ipynb"), good.with_name("folder.ipynb")
+    folder.mkdir()
+    odd = [broken, foreign, missing, folder]
+    for number, (content, _) in enumerate(BROKEN.values()):
+        odd.append(good.with_name(f"odd{number}.ipynb"))
+        odd[-1].write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["grade", *map(str, [*odd, good])]) == 2
     shown = capsys.readouterr().out
     assert f"total {POINTS}/{POINTS}" in shown
-    for path in (broken, foreign, missing):
+    for path in odd:
         assert f"skipped {path}: " in shown
+
+
+def test_what_nobody_foresaw_ends_no_other_notebook(notebook, capsys, monkeypatch):
+    odd, fine = notebook(learners.stub(LESSON), "odd.ipynb"), notebook(learners.solved(LESSON))
+    graded = grade_notebook(fine)
+
+    def fail(path, **_):
+        if path == odd:
+            raise MemoryError("too large")
+        return graded
+
+    monkeypatch.setattr("attnfuse.grade.grade_notebook", fail)
+    assert main(["grade", str(odd), str(fine)]) == 2
+    shown = capsys.readouterr().out
+    assert f"skipped {odd}: MemoryError: too large" in shown
+    assert f"total {POINTS}/{POINTS}" in shown
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_any_terminal_can_print_and_json_is_utf_8(notebook, encoding):
+    content = learners.stub(LESSON)
+    text = "def weighted_average(value, parts):\n    raise ValueError('\\ud83d 中')"
+    learners.cell(content, EXERCISE)["source"] = text
+    path = str(notebook(content, "中.ipynb"))
+    environment = os.environ | {"PYTHONIOENCODING": encoding, "LC_ALL": "C"}
+
+    def printed(*options):
+        command = [sys.executable, "-m", "attnfuse.cli", "grade", *options, path]
+        ran = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert ran.returncode == 1, ran.stderr.decode()
+        return ran.stdout
+
+    assert f"- {EXERCISE}" in printed().decode(encoding)
+    data = json.loads(printed("--json").decode("utf-8"))
+    assert data["lessons"][0]["notebook"] == path
+    assert "\ud83d 中" in data["lessons"][0]["exercises"][0]["message"]
 
 
 def test_the_command_as_json(notebook, capsys):
@@ -242,13 +334,16 @@ def test_by_default_it_grades_work_and_skips_what_was_not_started(tmp_path, monk
     assert main(["grade"]) == 2
     for lesson in learners.LESSONS:
         learners.save(learners.stub(lesson), tmp_path / "work" / f"{lesson}.ipynb")
-    beside = tmp_path / "work" / f"{LESSON}.new.ipynb"
-    learners.save(learners.stub(LESSON), beside)
+    beside = [tmp_path / "work" / f"{LESSON}.{kind}.ipynb" for kind in ("new", "mine", "mine2")]
+    for path in beside:
+        learners.save(learners.solved(LESSON), path)
     capsys.readouterr()
     assert main(["grade"]) == 1
     shown = capsys.readouterr().out
-    assert shown.count("not started") == sum(shown.count(f" {name} ") for name in EXERCISES)
-    assert beside.name not in shown
+    *lessons, total = shown.splitlines()
+    assert len(lessons) == len(learners.LESSONS)
+    assert lessons[0] == f"00 Start here: not started, {POINTS} points"
+    assert total == f"total 0/{sum(map(learners.full_marks, learners.LESSONS))}"
 
 
 def test_two_notebooks_of_a_lesson_count_once_by_the_better(notebook, capsys):

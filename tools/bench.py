@@ -1,4 +1,4 @@
-"""Print the run times and sizes the course holds itself to: medians, beside their limits."""
+"""Print run times and sizes: medians, beside their limits and what the titles of lessons say."""
 
 import os
 import statistics
@@ -13,6 +13,7 @@ import build
 from attnfuse.exercises import EXERCISES
 
 ROOT = build.ROOT
+WORDS_A_MINUTE = 150  # of text and code
 sys.path.insert(0, str(ROOT / "tests"))
 
 
@@ -26,8 +27,15 @@ def median(action, times: int = 3) -> float:
     return statistics.median(seconds)
 
 
-def row(what: str, value: str, limit: str) -> None:
-    print(f"{what:<44} {value:>12} {limit:>12}", flush=True)
+def row(what: str, value: str, limit: str, said: str = "") -> None:
+    print(f"{what:<44} {value:>12} {limit:>12} {said:>12}".rstrip(), flush=True)
+
+
+def minutes(lesson) -> float:
+    """To read the lesson's text and to solve the exercises that carry points."""
+    words = sum(len(cell.source.split()) for cell in build.notebook(lesson).cells)
+    solving = (x.minutes for x in EXERCISES.values() if x.lesson == lesson.slug and x.points)
+    return words / WORDS_A_MINUTE + sum(solving)
 
 
 def latencies(exercise) -> dict[str, float]:
@@ -64,7 +72,7 @@ def checks() -> None:
 
 
 def main() -> int:
-    row("what", "median", "limit")
+    row("what", "median", "limit", "title says")
     code = "import time; t = time.perf_counter(); import attnfuse; print(time.perf_counter() - t)"
     imports = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout)
@@ -93,7 +101,9 @@ def main() -> int:
     for lesson in build.all_lessons():
         solved = build.notebook(lesson)
         seconds = median(lambda nb=solved: build.execute(nb), times)
-        row(f"run {lesson.slug}", f"{seconds:.1f} s", "120 s" if lesson.front["keras"] else "45 s")
+        limit, front = "120 s" if lesson.front["keras"] else "45 s", lesson.front
+        row(f"run {lesson.slug}", f"{seconds:.1f} s", limit, f"{front['seconds']} s")
+        row("  to read and solve", f"{minutes(lesson):.0f} min", "", f"{front['minutes']} min")
     return 0
 
 

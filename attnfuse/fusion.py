@@ -8,6 +8,7 @@ The measures (four corners, EMAP, paired intervals) come first, encoders and fus
 
 import numpy as np
 
+from attnfuse.attention import widened
 from attnfuse.data.emoji import UNKNOWN
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
@@ -29,7 +30,15 @@ def split_concatenation(matrix: np.ndarray, image_width: int) -> tuple[np.ndarra
 
     Returns:
         `(image_matrix, text_matrix)` with `concat(x, y) @ matrix == x @ image_matrix + y @ text_matrix`.
+
+    Raises:
+        ValueError: if `matrix` has not two axes, or fewer rows than the image features.
     """
+    matrix = np.asarray(matrix)
+    if matrix.ndim != 2 or not 0 <= image_width <= len(matrix):
+        raise ValueError(
+            f"matrix must be (D_image + D_text, C) with D_image = {image_width}, got {matrix.shape}"
+        )
     return matrix[:image_width], matrix[image_width:]
 
 
@@ -45,13 +54,16 @@ def four_corners(model, image, other_image, text, other_text) -> np.ndarray:
     Returns:
         `(B, C)`: l(a, b) - l(a', b) - l(a, b') + l(a', b'), zero wherever the logits are a function
         of the image plus a function of the text.
+
+    Raises:
+        ValueError: if the inputs, or the four logits, differ in shape.
     """
-    return (
-        model(image, text)
-        - model(other_image, text)
-        - model(image, other_text)
-        + model(other_image, other_text)
-    )
+    _must_agree(image=np.shape(image), other_image=np.shape(other_image))
+    _must_agree(text=np.shape(text), other_text=np.shape(other_text))
+    corners = [model(x, y) for x in (image, other_image) for y in (text, other_text)]
+    a_b, a_other, other_b, both_other = corners
+    _must_agree(**{f"logits {i}": np.shape(one) for i, one in enumerate(corners, 1)})
+    return a_b - other_b - a_other + both_other
 
 
 def emap(grid: np.ndarray) -> np.ndarray:
@@ -64,9 +76,14 @@ def emap(grid: np.ndarray) -> np.ndarray:
         `(B, C)`: the projected logits of the true pairs (the diagonal):
         mean over texts + mean over images - mean over both.
 
+    Raises:
+        ValueError: if `grid` is not `(B, B, C)`, or holds no pair.
+
     Source: Hessel & Lee 2020, "Does my multimodal model learn cross-modal interactions?".
     """
     grid = np.asarray(grid, dtype=float)
+    if grid.ndim != 3 or grid.shape[0] != grid.shape[1] or not grid.size:
+        raise ValueError(f"grid must be (B, B, C), every image with every text; got {grid.shape}")
     return grid.mean(axis=1) + grid.mean(axis=0) - grid.mean(axis=(0, 1))
 
 
@@ -76,8 +93,14 @@ def outputs(model, x) -> np.ndarray:
 
 
 def all_pairs(model, image: np.ndarray, text: np.ndarray) -> np.ndarray:
-    """Logits of every image with every text: `(B, B, C)`, the images along axis 0."""
+    """Logits of every image with every text: `(B, B, C)`, the images along axis 0.
+
+    Raises:
+        ValueError: if there are not as many images as texts.
+    """
     B = len(image)
+    if len(text) != B:
+        raise ValueError(f"there are {B} images and {len(text)} texts (axis 0)")
     logits = outputs(model, [np.repeat(image, B, axis=0), np.tile(text, (B, 1))])
     return logits.reshape(B, B, -1)
 
@@ -96,8 +119,17 @@ def paired_interval(right_a: np.ndarray, right_b: np.ndarray) -> tuple[float, fl
     Returns:
         `(low, mean, high)`. Each item's difference is averaged over the seeds first; the interval is
         mean ± 1.96 standard errors over the items.
+
+    Raises:
+        ValueError: if the two shapes differ, or there is no seed, or one item only: no spread is known.
     """
-    per_item = (np.asarray(right_a, float) - np.asarray(right_b, float)).mean(axis=0)
+    right_a, right_b = np.asarray(right_a, float), np.asarray(right_b, float)
+    _must_agree(right_a=right_a.shape, right_b=right_b.shape)
+    if right_a.ndim != 2 or not len(right_a) or right_a.shape[1] < 2:
+        raise ValueError(
+            f"right_a must be (seeds, B), a seed and two items (axis 1) at least; got {right_a.shape}"
+        )
+    per_item = (right_a - right_b).mean(axis=0)
     mean = per_item.mean()
     margin = 1.96 * per_item.std(ddof=1) / np.sqrt(per_item.size)
     return float(mean - margin), float(mean), float(mean + margin)
@@ -106,16 +138,42 @@ def paired_interval(right_a: np.ndarray, right_b: np.ndarray) -> tuple[float, fl
 def accuracy(logits: np.ndarray, label: np.ndarray) -> float:
     """The share of rows whose largest logit is the label's.
 
+    Args:
+        logits: float `(B, C)`.
+        label: int `(B,)`.
+
+    Raises:
+        ValueError: if there is not one label for each row, or no row at all.
+
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     0.5
     """
-    return float((np.argmax(logits, axis=-1) == label).mean())
+    logits, label = np.asarray(logits), np.asarray(label)
+    if logits.ndim != 2 or not logits.size or label.shape != logits.shape[:1]:
+        raise ValueError(
+            f"logits must be (B, C) and label (B,), one for each row (axis 0) and one row at least; "
+            f"got {logits.shape} and {label.shape}"
+        )
+    return float((logits.argmax(axis=1) == label).mean())
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Logarithms of the probabilities, `(B, C)`."""
+    """Logarithms of the probabilities: `(..., C)` → `(..., C)`, computed in 32 bits or more.
+
+    Raises:
+        ValueError: if there are no classes (axis -1 is empty).
+    """
+    (logits,), dtype = widened(logits)
+    if logits.shape[-1:] in ((), (0,)):
+        raise ValueError("logits has no classes (axis -1 is empty)")
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return (shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))).astype(dtype)
+
+
+def _must_agree(**shapes: tuple[int, ...]) -> None:
+    """The shapes are one: nothing is stretched in silence."""
+    if len(set(shapes.values())) > 1:
+        raise ValueError("; ".join(f"{name} has shape {x}" for name, x in shapes.items()))
 
 
 # ------------------------------------------------------------------ one encoder per modality

@@ -39,7 +39,15 @@ def label_of(kind: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     >>> label_of("synergistic", np.array([7]), np.array([5]))
     array([2])
+
+    Raises:
+        ValueError: if `kind` is unknown, or a and b differ in shape.
     """
+    if kind not in KINDS:
+        raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape:
+        raise ValueError(f"a has shape {a.shape}, b has shape {b.shape}")
     return (a + b) % 10 if kind == "synergistic" else a
 
 
@@ -52,10 +60,12 @@ def load(kind: str, seed: int = 0, train: int = 4000, test: int = 1000) -> Pairs
         train, test: numbers of pairs, multiples of 100.
 
     Raises:
-        ValueError: if `kind` is unknown.
+        ValueError: if `kind` is unknown, or a number of pairs is no multiple of 100.
     """
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
+    if train % 100 or test % 100:
+        raise ValueError(f"train and test must be multiples of 100, got {train} and {test}")
     from sklearn.datasets import load_digits
 
     pictures, digits = load_digits(return_X_y=True)

@@ -57,5 +57,12 @@ def load(seed: int = 0) -> Digits:
 
 
 def one_hot(labels: np.ndarray) -> np.ndarray:
-    """Turn labels `(...)` into rows `(..., 10)` with a single 1 at the label."""
-    return np.eye(CLASSES)[labels]
+    """Turn labels `(...)` into rows `(..., 10)` with a single 1 at the label.
+
+    Raises:
+        ValueError: if a label is not one of 0 … 9.
+    """
+    labels = np.asarray(labels)
+    if not np.isin(labels, np.arange(CLASSES)).all():
+        raise ValueError(f"labels must be whole numbers from 0 to {CLASSES - 1}")
+    return np.eye(CLASSES)[labels.astype(int)]

@@ -151,7 +151,12 @@ def split_by_base(base, shares=(0.65, 0.15, 0.2), seed=0):
 
     Returns:
         One array of row numbers per share.
+
+    Raises:
+        ValueError: if the shares do not sum to 1.
     """
+    if abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"shares must sum to 1, got {shares}")
     base = np.asarray(base)
     shuffled = np.random.default_rng(seed).permutation(np.unique(base))
     cuts = np.round(np.cumsum(shares)[:-1] * len(shuffled)).astype(int)

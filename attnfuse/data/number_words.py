@@ -145,8 +145,13 @@ def shift_targets(target: np.ndarray) -> np.ndarray:
 
     Returns:
         int `(B, T)`: at position t the token that was to be written at t-1.
+
+    Raises:
+        ValueError: if `target` has not two axes.
     """
     target = np.asarray(target)
+    if target.ndim != 2:
+        raise ValueError(f"target must be (B, T), got shape {target.shape}")
     start = np.full_like(target[:, :1], START)
     return np.concatenate([start, target[:, :-1]], axis=1)
 
@@ -160,15 +165,32 @@ def exact_match(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
 
     Returns:
         bool `(B,)`.
+
+    Raises:
+        ValueError: if the two are not of one shape.
     """
-    predicted, target = np.asarray(predicted), np.asarray(target)
+    predicted, target = _pair(predicted, target)
     return ((predicted == target) | (target == PAD)).all(axis=1)
 
 
 def token_accuracy(predicted: np.ndarray, target: np.ndarray) -> float:
-    """The share of right tokens, padding not counted. Both int `(B, T)`."""
-    predicted, target = np.asarray(predicted), np.asarray(target)
+    """The share of right tokens, padding not counted. Both int `(B, T)`.
+
+    Raises:
+        ValueError: if the two are not of one shape, or `target` holds nothing but padding.
+    """
+    predicted, target = _pair(predicted, target)
+    if not (target != PAD).any():
+        raise ValueError("target holds nothing but padding: no token can be right")
     return float((predicted == target)[target != PAD].mean())
+
+
+def _pair(predicted, target) -> tuple[np.ndarray, np.ndarray]:
+    predicted, target = np.asarray(predicted), np.asarray(target)
+    if predicted.ndim != 2 or predicted.shape != target.shape:
+        shapes = f"{predicted.shape} and {target.shape}"
+        raise ValueError(f"predicted and target must both be (B, T), got {shapes}")
+    return predicted, target
 
 
 def length_groups(pairs: Pairs) -> dict[str, np.ndarray]:

@@ -46,7 +46,14 @@ def noughts(tokens: np.ndarray) -> np.ndarray:
 
 
 def read(tokens: np.ndarray, noughts: np.ndarray) -> np.ndarray:
-    """The number `(B,)` that tokens and noughts, both `(B, T)`, make together."""
+    """The number `(B,)` that tokens and noughts, both `(B, T)`, make together.
+
+    Raises:
+        ValueError: if the two are not of one shape.
+    """
+    if np.ndim(tokens) != 2 or np.shape(tokens) != np.shape(noughts):
+        shapes = f"{np.shape(tokens)} and {np.shape(noughts)}"
+        raise ValueError(f"tokens and noughts must both be (B, T), got {shapes}")
     faces = np.array([_FACES.get(word, 0) for word in VOCABULARY])
     return (faces[tokens] * 10 ** np.array(NOUGHTS)[noughts]).sum(axis=1)
 
@@ -68,7 +75,12 @@ def share_read(model, part: Spelled) -> float:
 
     Args:
         model: called with tokens `(B, T)`, returns scores `(B, T, 4)`, one for each of NOUGHTS.
-        part: the numbers.
+        part: the numbers, one at least.
+
+    Raises:
+        ValueError: if there are none.
     """
+    if not len(part.number):
+        raise ValueError("part holds no numbers: no share of them is read")
     found = model.predict_on_batch(part.tokens).argmax(axis=-1)
     return float(np.mean(read(part.tokens, found) == part.number))

@@ -270,12 +270,19 @@ def errors(written: np.ndarray, words: Words) -> Errors:
     Args:
         written: int `(words, T)`; what stands behind a row's first END does not count.
         words: the words.
+
+    Raises:
+        ValueError: if there is not one row for each word, or no word or no phoneme to count errors of.
     """
+    if len(written) != len(words.sounds):
+        raise ValueError(f"written has {len(written)} rows (axis 0) for {len(words.sounds)} words")
     edits, length = [], []
     for row, sounds in zip(written, words.sounds, strict=True):
         said = to_sounds(row)
         distances = [edit_distance(said, right) for right in sounds]
         edits.append(min(distances))
         length.append(len(sounds[distances.index(edits[-1])]))
-    edits, length = np.array(edits), np.array(length)
+    edits, length = np.array(edits, int), np.array(length, int)
+    if not length.sum():
+        raise ValueError("the words have no phonemes: an error rate is a share of them")
     return Errors(float(edits.sum() / length.sum()), float((edits > 0).mean()), edits, length)

@@ -72,8 +72,14 @@ def days_apart(query, key) -> np.ndarray:
 
     Returns:
         `(T, S)`, 0 to 182.5; integers if both are integers.
+
+    Raises:
+        ValueError: if the days are not one row each.
     """
-    gap = np.abs(np.asarray(query)[:, None] - np.asarray(key)[None, :]) % YEAR
+    query, key = np.asarray(query), np.asarray(key)
+    if query.ndim != 1 or key.ndim != 1:
+        raise ValueError(f"query must be (T,) and key (S,), got {query.shape} and {key.shape}")
+    gap = np.abs(query[:, None] - key[None, :]) % YEAR
     return np.minimum(gap, YEAR - gap)
 
 
@@ -121,7 +127,16 @@ def gap(forecast: np.ndarray, rival: np.ndarray, temperature: np.ndarray) -> tup
     Returns:
         `(gap, error)`: the mean of the twelve gaps, and its standard error, the standard deviation
         of the twelve divided by √12.
+
+    Raises:
+        ValueError: if the three are not of one length, or of less than 12.
     """
+    shapes = {np.shape(x) for x in (forecast, rival, temperature)}
+    if len(shapes) > 1 or np.ndim(forecast) != 1 or len(forecast) < 12:
+        raise ValueError(
+            f"forecast, rival and temperature must be (T,), T at least 12; got {sorted(shapes)}"
+        )
+    forecast, rival, temperature = map(np.asarray, (forecast, rival, temperature))
     extra = (forecast - temperature) ** 2 - (rival - temperature) ** 2
     gaps = np.array([stretch.mean() for stretch in np.array_split(extra, 12)])
     return float(gaps.mean()), float(gaps.std(ddof=1) / np.sqrt(12))

@@ -297,6 +297,72 @@ def test_occlusion_finds_the_only_pixel_that_counts():
     assert (images == 1).all()
 
 
+def test_covering_the_only_patch_that_counts():
+    """A model that is sure of class 0 as long as the ink at pixel (13, 6), place (3, 1), shows."""
+
+    class Model:
+        side, grid = 24, (6, 6)
+
+        def predict_on_batch(self, images):
+            shows = 20.0 * images[:, 13, 6, 0]
+            return np.stack([shows, np.zeros(len(images))], axis=1)
+
+    boxes = np.tile([[12, 4, 20, 12]], (200, 1))  # places (3, 1), (3, 2), (4, 1), (4, 2)
+    scenes = clutter.Scenes(np.ones((200, 24, 24, 1), np.float32), np.zeros(200, int), boxes)
+    images = scenes.images.copy()
+    largest, random, beside = pooling.covering(Model(), np.eye(36)[[19] * 200], scenes)
+    assert largest == pytest.approx(0.5, abs=1e-4)
+    assert random == pytest.approx(0.5 / 36, abs=0.03)
+    assert beside == 0
+    largest, _, beside = pooling.covering(Model(), np.eye(36)[[20] * 200], scenes)
+    assert largest == 0
+    assert beside == pytest.approx(0.5 / 3, abs=0.08)
+    np.testing.assert_array_equal(scenes.images, images)
+
+
+def test_pointing_has_a_map_of_every_kind_for_each_seed(data):
+    models = {kind: [vision.SceneModel(kind, channels=(4, 8))] * 2 for kind in ("average", "query")}
+    scenes = clutter.Scenes(*(array[:5] for array in data.test))
+    maps = pooling.pointing(models, scenes)
+    assert list(maps) == [
+        "attention pooling: weights",
+        "average pooling: class activation",
+        "average pooling: occlusion",
+    ]
+    for several in maps.values():
+        assert np.shape(several) == (2, 5, 36)
+        assert pooling.hits(several, scenes).shape == (2, 5)
+
+
+def test_the_best_place_to_point_at_always(data):
+    """Eight of the 17 positions of a box in each direction hold a middle place."""
+    often = vision.in_box(data.train.boxes).mean(axis=0)
+    assert np.unravel_index(often.argmax(), (6, 6)) in [(2, 2), (2, 3), (3, 2), (3, 3)]
+    assert often.max() == pytest.approx((8 / 17) ** 2, abs=0.03)
+    every = np.array([(t, left, t + 8, left + 8) for t in range(17) for left in range(17)])
+    assert vision.in_box(every).mean(axis=0).max() == pytest.approx((8 / 17) ** 2)
+    assert vision.in_box(every).mean() == pytest.approx(4 / 36)
+
+
+def test_a_place_reads_ten_by_ten_pixels():
+    keras.utils.set_random_seed(0)
+    model = vision.SceneModel("average")
+    paper = np.random.default_rng(0).random((1, 24, 24, 1), dtype="float32")
+    dots = paper + 9 * np.eye(576, dtype="float32").reshape(576, 24, 24, 1)
+    contents = [np.asarray(model.encode(x))[:, 14] for x in (paper, dots)]
+    moves = np.abs(contents[1] - contents[0]).max(axis=1) > 1e-4
+    seen = np.argwhere(moves.reshape(24, 24))
+    assert seen.min(axis=0).tolist() == [5, 5]
+    assert seen.max(axis=0).tolist() == [14, 14]
+
+
+def test_the_colleague_reads_one_row_only():
+    maps = np.random.default_rng(0).standard_normal((2, 3, 4, 5)).astype("float32")
+    rows = maps.reshape(6, 1, 4, 5)
+    want = np.asarray(vision.attend_over_picture(rows)).reshape(maps.shape)
+    np.testing.assert_allclose(pooling.colleague(maps), want, rtol=1e-4, atol=1e-5)
+
+
 def test_to_picture():
     picture = vision.to_picture(np.arange(4.0)[None], side=4)
     assert picture[0].tolist() == [[0, 0, 1, 1]] * 2 + [[2, 2, 3, 3]] * 2

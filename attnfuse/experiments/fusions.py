@@ -36,6 +36,11 @@ with quiet():
     import keras
 
 EPOCHS = {"image": 25, "text": 25, "heads": 20, "together": 25, "early": 15}
+EARLY = {  # early fusion, and the same network with one modality
+    "early": ("image", "text"),
+    "early, picture only": ("image",),
+    "early, words only": ("text",),
+}
 PARTS = ("train", "validation", "test")
 PAIR_MODELS = (
     "picture a alone",
@@ -114,40 +119,48 @@ def train_heads(data, encoders: list[Encoders], fusions=tuple(FUSIONS), heads=HE
     return models
 
 
-def train_together(data, seeds, fusion="concatenation", head_kind="ReLU") -> list[keras.Model]:
-    """Train both encoders and the fusion in one go, from the pictures and the words to the logits."""
+def train_together(data, seeds, epochs: int = EPOCHS["together"]) -> list[keras.Model]:
+    """Train both encoders, concatenation and a ReLU head in one go, from pictures and words to logits."""
     models, done = [], f"{len(seeds)} models trained end to end"
     text = "seed {}: both encoders and the fusion together …"
     for (seed,) in announce(zip(seeds, strict=True), text, done):
         keras.utils.set_random_seed(seed)
         image, words = new_encoder("image", data), new_encoder("text", data)
-        fused = fusion_model(fusion, head_kind, len(data.classes))([image.output, words.output])
-        model = keras.Model([image.input, words.input], fused)
-        x, label = [data.train.image, data.train.text], data.train.label
-        fit_small(model, x, label, EPOCHS["together"], seed)
+        fused = fusion_model("concatenation", "ReLU", len(data.classes))
+        logits = fused([image.output, words.output])
+        model = keras.Model([image.input, words.input], logits)
+        fit_small(model, [data.train.image, data.train.text], data.train.label, epochs, seed)
         models.append(model)
     return models
 
 
-def raw(data, part: str) -> np.ndarray:
-    """Early fusion's input: all pixels and a 0 or 1 for every known word, in one row."""
+def raw(data, part: str, modalities=EARLY["early"]) -> np.ndarray:
+    """Early fusion's input: all pixels and a 0 or 1 for every known word, in one row, or one of both."""
     rows = getattr(data, part)
     words = np.zeros((len(rows), len(data.vocabulary) + 2), np.float32)
     np.put_along_axis(words, rows.text, 1.0, axis=1)
-    return np.concatenate([1 - rows.image.reshape(len(rows), -1), words[:, UNKNOWN + 1 :]], axis=1)
+    both = {"image": 1 - rows.image.reshape(len(rows), -1), "text": words[:, UNKNOWN + 1 :]}
+    return np.concatenate([both[modality] for modality in modalities], axis=1)
 
 
-def train_early(data, seeds) -> list[keras.Model]:
-    """Early fusion: one network with a hidden ReLU layer on the raw inputs side by side."""
-    models, x = [], raw(data, "train")
-    for seed in seeds:
+def train_early(data, seeds) -> dict[str, list[keras.Model]]:
+    """Early fusion, and each modality alone: one hidden ReLU layer on the raw inputs side by side.
+
+    Returns:
+        a name of `EARLY` → one model for each seed.
+    """
+    models = {name: [] for name in EARLY}
+    for name, seed in announce(
+        list(product(EARLY, seeds)), "{}, seed {} …", "early fusion trained"
+    ):
+        x = raw(data, "train", EARLY[name])
         keras.utils.set_random_seed(seed)
         inputs = keras.Input((x.shape[1],))
         hidden = keras.layers.Dense(WIDTH, activation="relu")(keras.layers.Dropout(0.3)(inputs))
         dropped = keras.layers.Dropout(0.3)(hidden)
         model = keras.Model(inputs, head(dropped, "linear", len(data.classes)))
         fit_small(model, x, data.train.label, EPOCHS["early"], seed, rate=1e-3)
-        models.append(model)
+        models[name].append(model)
     return models
 
 
@@ -156,22 +169,25 @@ def test_results(data, encoders, heads, together, early) -> dict:
 
     Returns:
         name → `(logits (seeds, B, C), number of parameters behind the encoders)`; for early fusion and
-        the models trained together the number is that of the whole model.
+        the models trained together the number is that of the
+        whole model.
     """
     B, C = len(data.test), len(data.classes)
     majority = np.zeros((len(encoders), B, C))
     majority[:, :, np.bincount(data.train.label, minlength=C).argmax()] = 1.0
     image = np.stack([one.image_logits["test"] for one in encoders])
     text = np.stack([one.text_logits["test"] for one in encoders])
-    alone, row = (WIDTH + 1) * C, raw(data, "test")
-    both = [data.test.image, data.test.text]
+    alone, both = (WIDTH + 1) * C, [data.test.image, data.test.text]
     results = {
         "largest class": (majority, 0),
         "image alone": (image, alone),
         "text alone": (text, alone),
-        "early": (np.stack([outputs(model, row) for model in early]), early[0].count_params()),
-        "late": (log_softmax(image) + log_softmax(text), 0),
     }
+    for name, models in early.items():
+        row = raw(data, "test", EARLY[name])
+        logits = np.stack([outputs(model, row) for model in models])
+        results[name] = (logits, models[0].count_params())
+    results["late"] = (log_softmax(image) + log_softmax(text), 0)
     for (fused, kind), models in heads.items():
         pairs = zip(models, encoders, strict=True)
         logits = np.stack([outputs(model, one.features["test"]) for model, one in pairs])
@@ -256,6 +272,9 @@ def print_fusions(seeds) -> None:
     heads = train_heads(data, encoders)
     together, early = train_together(data, seeds), train_early(data, seeds)
     results = test_results(data, encoders, heads, together, early)
+    longer = train_together(data, seeds, 2 * EPOCHS["together"])
+    logits = np.stack([outputs(model, [data.test.image, data.test.text]) for model in longer])
+    results["together, twice as long"] = (logits, longer[0].count_params())
     right = {name: np.argmax(z, axis=-1) == data.test.label for name, (z, _) in results.items()}
     kept = emap_results(data, encoders, heads)
     reference = "concatenation + ReLU"

@@ -10,6 +10,7 @@ import numpy as np
 
 from attnfuse.attention import widened
 from attnfuse.data.emoji import UNKNOWN
+from attnfuse.layers import OfTwo, Saved, serialisable
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
@@ -179,7 +180,8 @@ def _must_agree(**shapes: tuple[int, ...]) -> None:
 # ------------------------------------------------------------------ one encoder per modality
 
 
-class WordMean(keras.layers.Layer):
+@serialisable
+class WordMean(Saved, keras.layers.Layer):
     """The mean of the vectors of the known words; zero where an item has none.
 
     Args:
@@ -188,11 +190,16 @@ class WordMean(keras.layers.Layer):
         hide: the share of words hidden during training, so that no single word is relied on.
     """
 
+    arguments = ("vocabulary", "width", "hide")
+
     def __init__(self, vocabulary: int, width: int = 64, hide: float = 0.5, **options):
         super().__init__(**options)
-        self.vectors = keras.layers.Embedding(vocabulary, width)
-        self.hide = hide
+        self.vocabulary, self.width, self.hide = vocabulary, width, hide
+        self.vectors = keras.layers.Embedding(vocabulary, width, dtype=self.dtype_policy)
         self.random = keras.random.SeedGenerator()
+
+    def build(self, shape):
+        self.vectors.build(shape)
 
     def call(self, text, training=False):
         counts = ops.cast(text > UNKNOWN, "float32")  # (B, words)
@@ -200,7 +207,12 @@ class WordMean(keras.layers.Layer):
             kept = keras.random.uniform(ops.shape(counts), seed=self.random) >= self.hide
             counts = counts * ops.cast(kept, "float32")
         total = ops.maximum(ops.sum(counts, axis=1, keepdims=True), 1.0)
-        return ops.einsum("bs,bsd->bd", counts / total, self.vectors(text))
+        shares = ops.cast(counts / total, self.compute_dtype)
+        vectors = ops.where(counts[..., None] > 0, self.vectors(text), 0.0)
+        return ops.einsum("bs,bsd->bd", shares, vectors)
+
+    def compute_output_shape(self, shape):
+        return shape[0], self.width
 
 
 def text_encoder(words: int, vocabulary: int, width: int = 64) -> keras.Model:
@@ -214,18 +226,18 @@ def text_encoder(words: int, vocabulary: int, width: int = 64) -> keras.Model:
 
 def image_encoder(size: int, width: int = 64) -> keras.Model:
     """Pictures `(B, size, size, 3)` → features `(B, width)`: four convolutions, mean and maximum over the places."""
+    last = {"data_format": "channels_last"}  # whatever keras.json says
     image = keras.Input((size, size, 3), name="image")
     x = keras.layers.Rescaling(-1.0, 1.0)(image)  # ink is 1, paper is 0
-    x = keras.layers.RandomFlip("horizontal")(x)  # during training only
+    x = keras.layers.RandomFlip("horizontal", **last)(x)  # during training only
     for filters, kernel, stride in ((32, 4, 2), (48, 3, 1), (64, 3, 1), (96, 3, 1)):
-        x = keras.layers.Conv2D(filters, kernel, stride, padding="same", use_bias=False)(x)
+        x = keras.layers.Conv2D(filters, kernel, stride, "same", **last, use_bias=False)(x)
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
         x = keras.layers.Activation("relu")(x)
         if stride == 1:
-            x = keras.layers.MaxPooling2D()(x)
-    x = keras.layers.Concatenate()(
-        [keras.layers.GlobalAveragePooling2D()(x), keras.layers.GlobalMaxPooling2D()(x)]
-    )
+            x = keras.layers.MaxPooling2D(**last)(x)
+    pools = keras.layers.GlobalAveragePooling2D(**last), keras.layers.GlobalMaxPooling2D(**last)
+    x = keras.layers.Concatenate()([pool(x) for pool in pools])
     x = keras.layers.Dropout(0.3)(x)
     return keras.Model(image, keras.layers.Dense(width, activation="relu")(x), name="image_encoder")
 
@@ -233,16 +245,26 @@ def image_encoder(size: int, width: int = 64) -> keras.Model:
 # ------------------------------------------------------------------ five ways to fuse
 
 
-class Fusion(keras.layers.Layer):
+class Fusion(OfTwo, keras.layers.Layer):
     """Base of the fusions: `[image (B, D), text (B, D)]` → `(B, width_out)`, one projection per modality."""
+
+    arguments = ("units",)
 
     def __init__(self, units: int, **options):
         super().__init__(**options)
         self.units = units
-        self.image = keras.layers.Dense(units, use_bias=False)
-        self.text = keras.layers.Dense(units, use_bias=False)
+        self.image = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
+        self.text = keras.layers.Dense(units, use_bias=False, dtype=self.dtype_policy)
+
+    def build(self, shapes):
+        self.image.build(shapes[0])
+        self.text.build(shapes[1])
+
+    def compute_output_shape(self, shapes):
+        return shapes[0][0], self.units
 
 
+@serialisable
 class Concatenation(Fusion):
     """The two projections side by side."""
 
@@ -250,7 +272,11 @@ class Concatenation(Fusion):
         image, text = inputs
         return ops.concatenate([self.image(image), self.text(text)], axis=-1)
 
+    def compute_output_shape(self, shapes):
+        return shapes[0][0], 2 * self.units
 
+
+@serialisable
 class Sum(Fusion):
     """The sum of the two projections."""
 
@@ -259,6 +285,7 @@ class Sum(Fusion):
         return self.image(image) + self.text(text)
 
 
+@serialisable
 class Product(Fusion):
     """The product of the two projections, component by component."""
 
@@ -267,6 +294,7 @@ class Product(Fusion):
         return self.image(image) * self.text(text)
 
 
+@serialisable
 class Gate(Fusion):
     """A share per component, computed from both modalities, says how much each may contribute.
 
@@ -275,7 +303,12 @@ class Gate(Fusion):
 
     def __init__(self, units: int, **options):
         super().__init__(units, **options)
-        self.share = keras.layers.Dense(units, activation="sigmoid")
+        self.share = keras.layers.Dense(units, activation="sigmoid", dtype=self.dtype_policy)
+
+    def build(self, shapes):
+        image, text = shapes
+        self.share.build((image[0], image[-1] + text[-1]))
+        super().build(shapes)
 
     def call(self, inputs):
         image, text = inputs
@@ -283,7 +316,8 @@ class Gate(Fusion):
         return share * ops.tanh(self.image(image)) + (1 - share) * ops.tanh(self.text(text))
 
 
-class LowRankBilinear(keras.layers.Layer):
+@serialisable
+class LowRankBilinear(OfTwo, keras.layers.Layer):
     """A sum of R products of two projections; a 1 is appended to each modality first.
 
     The appended 1 lets the products keep each modality alone, beside all pairs of features.
@@ -294,6 +328,8 @@ class LowRankBilinear(keras.layers.Layer):
 
     Source: Liu et al. 2018, "Efficient low-rank multimodal fusion with modality-specific factors".
     """
+
+    arguments = ("units", "rank")
 
     def __init__(self, units: int, rank: int = 4, **options):
         super().__init__(**options)
@@ -318,6 +354,9 @@ class LowRankBilinear(keras.layers.Layer):
         image = ops.einsum("bd,rdf->brf", image, self.image_factors)
         text = ops.einsum("bd,rdf->brf", text, self.text_factors)
         return ops.sum(image * text, axis=1)
+
+    def compute_output_shape(self, shapes):
+        return shapes[0][0], self.units
 
 
 def _factors(shape, dtype=None):

@@ -4,7 +4,13 @@ Letters: B batch, T query positions, S key positions, D width, N heads, H width 
 value. `mask` is bool, True where a query may attend to a key; a row without any True gives zero weights,
 a zero context and zero gradients, in half precision too. Where a key carries a mask of its own (from an
 `Embedding(mask_zero=True)`, say), its padding is closed as well; the query's mask is handed on.
+
+A key that is closed to every query has no influence, whatever it holds, NaN included: neither on the
+outputs nor on the gradients. A NaN in a key that is open to one query of an item reaches all of them,
+because 0 · NaN is NaN.
 """
+
+import numpy as np
 
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
@@ -14,6 +20,105 @@ with quiet():
     from keras import ops
 
 serialisable = keras.saving.register_keras_serializable(package="attnfuse")
+
+
+def as_array(x):
+    """A nested list of numbers as an array; anything else as it is."""
+    first = x
+    while isinstance(first, list | tuple) and len(first):
+        first = first[0]
+    is_list = isinstance(x, list | tuple) and isinstance(first, int | float | np.number | np.bool_)
+    return np.asarray(x) if is_list else x
+
+
+def to_numpy(x) -> np.ndarray:
+    """A tensor as an array; half precision is widened to float32, of which NumPy knows more."""
+    half = keras.backend.standardize_dtype(x.dtype) in ("float16", "bfloat16")
+    return ops.convert_to_numpy(ops.cast(x, "float32") if half else x)
+
+
+class Saved:
+    """What the course's layers and models share, beside what Keras gives them.
+
+    They can be saved and made again, and they take nested lists where they take arrays.
+    """
+
+    arguments: tuple[str, ...] = ()  # of __init__; the layer keeps each under its name
+
+    def get_config(self):
+        return {**super().get_config(), **{name: getattr(self, name) for name in self.arguments}}
+
+    def __call__(self, *inputs, **options):
+        inputs = map(as_array, inputs)
+        return super().__call__(*inputs, **{name: as_array(x) for name, x in options.items()})
+
+    def _cast(self, *arrays):
+        """Arrays and weights in the dtype of the layer's computations.
+
+        Keras does so inside `__call__` alone, and not with integers.
+        """
+        return [ops.cast(x, self.compute_dtype) for x in arrays]
+
+    def _spec(self, *shape):
+        """What stands for an output of this shape while a functional model is put together."""
+        return keras.KerasTensor(shape, self.compute_dtype)
+
+
+class OfTwo(Saved):
+    """`Saved` for what is called with one list of two inputs."""
+
+    def __call__(self, inputs, **options):
+        return super().__call__([as_array(x) for x in inputs], **options)
+
+
+def bool_mask(mask, **sizes):
+    """The mask itself, if it is bool and fits.
+
+    Args:
+        mask: broadcastable to the axes.
+        sizes: name of each axis → its size, None if that is unknown.
+
+    Raises:
+        ValueError: if it is not bool, or does not fit; the message names the axis.
+    """
+    mask = as_array(mask)
+    dtype = keras.backend.standardize_dtype(mask.dtype)
+    if dtype != "bool":
+        raise ValueError(
+            f"mask must be bool, True where attention is allowed, got {dtype}; for 0 and 1 write `mask == 1`"
+        )
+    shape, names = tuple(mask.shape), list(sizes)
+    if len(shape) > len(names):
+        raise ValueError(f"mask must be ({', '.join(names)}), got shape {shape}")
+    for axis in range(-len(shape), 0):
+        name = names[axis]
+        if shape[axis] != 1 and not _fit(shape[axis], sizes[name]):
+            hint = "; a padding mask (B, S) is passed as mask[:, None]" if "query" in names else ""
+            raise ValueError(
+                f"mask has {shape[axis]} on the {name} axis ({axis}), expected {sizes[name]}{hint}"
+            )
+    return mask
+
+
+def _fit(a, b) -> bool:
+    return a is None or b is None or a == b
+
+
+def without_closed(mask, x):
+    """Zero the positions of `x (B, S, D)` that no query may attend to.
+
+    A weight of 0 does not do it: 0 · NaN is NaN, in the products of the gradient, too.
+
+    Args:
+        mask: bool, broadcastable to `(B, T, S)` or `(B, N, T, S)`, or None.
+        x: keys or values.
+    """
+    if mask is None:
+        return x
+    while len(mask.shape) < 3:
+        mask = mask[None]
+    some = ops.any(mask, axis=tuple(range(1, len(mask.shape) - 1)))  # (B, S)
+    return ops.where(some[..., None], x, ops.zeros_like(x))
 
 
 @course_version
@@ -27,7 +132,13 @@ def masked_softmax(scores, mask=None):
     Returns:
         weights `(..., T, S)` in the scores' dtype. A row without an allowed key is all zeros, and so
         is its gradient.
+
+    Raises:
+        ValueError: if the mask is not bool, or does not fit.
     """
+    scores = ops.convert_to_tensor(scores)
+    if not keras.backend.is_float_dtype(scores.dtype):
+        scores = ops.cast(scores, keras.config.floatx())
     dtype = keras.backend.standardize_dtype(scores.dtype)
     if dtype in ("float16", "bfloat16"):
         scores = ops.cast(scores, "float32")
@@ -35,6 +146,8 @@ def masked_softmax(scores, mask=None):
     if mask is None:
         weights = 0 * scores + 1 if alone else ops.softmax(scores, axis=-1)
         return ops.cast(weights, dtype)
+    names = [*(f"leading {i}" for i in range(len(scores.shape) - 2)), "query", "key"]
+    mask = bool_mask(mask, **dict(zip(names, scores.shape, strict=True)))
     closed = ops.cast(-1e30, scores.dtype)  # finite: a row of infinities would be 0/0
     scores = ops.where(mask, scores, closed)
     weights = 0 * scores + 1 if alone else ops.softmax(scores, axis=-1)
@@ -47,7 +160,7 @@ def causal_mask(T, S):
     return ops.arange(T)[:, None] >= ops.arange(S)[None]
 
 
-class _Attention(keras.layers.Layer):
+class _Attention(Saved, keras.layers.Layer):
     """What the layers below share: they refuse what does not fit, and join all masks."""
 
     supports_masking = True
@@ -88,10 +201,12 @@ class _Attention(keras.layers.Layer):
             heads: N, if the scores have an axis for heads.
         """
         explicit, *padding = masks
-        joined = [mask[:, None] for mask in padding if mask is not None]
+        (B, T), S = query.shape[:2], key.shape[1]
+        joined = [bool_mask(mask, batch=B, key=S)[:, None] for mask in padding if mask is not None]
         if explicit is not None:
-            self._mask_must_fit(explicit, query, key, heads)
-            joined.append(explicit)
+            four = heads and len(explicit.shape) == 4
+            sizes = {"batch": B, **({"head": heads} if four else {}), "query": T, "key": S}
+            joined.append(bool_mask(explicit, **sizes))
         if causal:
             joined.append(causal_mask(ops.shape(query)[1], ops.shape(key)[1]))
         total = None
@@ -100,27 +215,6 @@ class _Attention(keras.layers.Layer):
                 mask = mask[:, None]
             total = mask if total is None else ops.logical_and(total, mask)
         return total
-
-    def _mask_must_fit(self, mask, query, key, heads):
-        dtype = keras.backend.standardize_dtype(mask.dtype)
-        if dtype != "bool":
-            raise ValueError(f"mask must be bool, True where attention is allowed, got {dtype}")
-        sizes = [("batch", query.shape[0]), ("query", query.shape[1]), ("key", key.shape[1])]
-        if heads and len(mask.shape) == 4:
-            sizes.insert(1, ("head", heads))
-        if len(mask.shape) > len(sizes):
-            raise ValueError(f"mask must be (B, T, S), got shape {tuple(mask.shape)}")
-        for axis in range(-len(mask.shape), 0):
-            name, size = sizes[axis]
-            if mask.shape[axis] != 1 and not _fit(mask.shape[axis], size):
-                raise ValueError(
-                    f"mask has {mask.shape[axis]} on the {name} axis ({axis}), expected {size}; "
-                    "a padding mask (B, S) is passed as mask[:, None]"
-                )
-
-
-def _fit(a, b) -> bool:
-    return a is None or b is None or a == b
 
 
 class Attend(_Attention):
@@ -152,11 +246,19 @@ class Attend(_Attention):
         key_mask=None,
         value_mask=None,
     ):
-        value = key if value is None else value
+        query, key, value = self._cast(query, key, key if value is None else value)
         self._must_fit(query, key, value, self._widths(query))
         mask = self._all_masks(query, key, (mask, key_mask, value_mask), causal)
+        key, value = without_closed(mask, key), without_closed(mask, value)
         weights = masked_softmax(self.scores(query, key), mask)
         context = ops.matmul(weights, value)
+        return (context, weights) if return_weights else context
+
+    def compute_output_spec(self, query, key, value=None, return_weights=True, **options):
+        value = key if value is None else value
+        self._must_fit(query, key, value, self._widths(query))
+        context = self._spec(*query.shape[:2], value.shape[-1])
+        weights = self._spec(*query.shape[:2], key.shape[1])
         return (context, weights) if return_weights else context
 
     def _widths(self, query):
@@ -174,6 +276,8 @@ class AdditiveAttention(Attend):
     Source: Bahdanau, Cho & Bengio 2015, "Neural Machine Translation by Jointly Learning to Align
     and Translate", appendix A.1.2. (Keras's layer of this name has neither W nor U.)
     """
+
+    arguments = ("units",)
 
     def __init__(self, units: int, **options):
         super().__init__(**options)
@@ -193,12 +297,11 @@ class AdditiveAttention(Attend):
 
     @course_version
     def scores(self, query, key):
-        q = ops.matmul(query, self.query_matrix)[:, :, None]  # (B, T, 1, units)
-        k = ops.matmul(key, self.key_matrix)[:, None]  # (B, 1, S, units)
-        return ops.sum(self.vector * ops.tanh(q + k), axis=-1)
-
-    def get_config(self):
-        return {**super().get_config(), "units": self.units}
+        query, key, W, U = self._cast(query, key, self.query_matrix, self.key_matrix)
+        [vector] = self._cast(self.vector)
+        q = ops.matmul(query, W)[:, :, None]  # (B, T, 1, units)
+        k = ops.matmul(key, U)[:, None]  # (B, 1, S, units)
+        return ops.sum(vector * ops.tanh(q + k), axis=-1)
 
 
 @serialisable
@@ -219,9 +322,9 @@ class MultiplicativeAttention(Attend):
 
     @course_version
     def scores(self, query, key):
-        scale = query.shape[-1] ** 0.5
-        turned = ops.transpose(key, (0, 2, 1))
-        return ops.matmul(ops.matmul(query, self.matrix), turned) / scale
+        query, key, W = self._cast(query, key, self.matrix)
+        scaled = query / query.shape[-1] ** 0.5  # first: a product can overflow in half precision
+        return ops.matmul(ops.matmul(scaled, W), ops.transpose(key, (0, 2, 1)))
 
 
 @serialisable
@@ -236,6 +339,7 @@ class ScaledDotProductAttention(Attend):
 
     @course_version
     def scores(self, query, key):
+        query, key = self._cast(query, key)
         scale = query.shape[-1] ** -0.5  # on the query: a product can overflow in half precision
         return ops.matmul(query * scale, ops.transpose(key, (0, 2, 1)))
 
@@ -271,6 +375,8 @@ class MultiHeadAttention(_Attention):
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.2.
     """
 
+    arguments = ("heads", "width", "bias", "dropout")
+
     def __init__(self, heads: int, width: int, bias: bool = True, dropout: float = 0.0, **options):
         super().__init__(**options)
         if heads < 1 or width < 1 or width % heads:
@@ -294,8 +400,8 @@ class MultiHeadAttention(_Attention):
         )
 
     def _project(self, x, matrix, bias):
-        x = ops.matmul(x, matrix)
-        return x if bias is None else x + bias
+        x = ops.matmul(*self._cast(x, matrix))
+        return x if bias is None else x + self._cast(bias)[0]
 
     def _split(self, x):
         """`(B, T, N·H)` → `(B, N, T, H)`."""
@@ -347,14 +453,17 @@ class MultiHeadAttention(_Attention):
         self._must_fit(query, key, value, {n: matrix.shape[0] for n, matrix in matrices.items()})
         masks = (mask, key_mask, value_mask)
         mask = self._all_masks(query, key, masks, causal, heads=self.heads)
+        key, value = without_closed(mask, key), without_closed(mask, value)
         output, weights = self.attend(
             self.project_query(query), *self.project_memory(key, value), mask, training
         )
         return (output, weights) if return_weights else output
 
-    def get_config(self):
-        own = {name: getattr(self, name) for name in ("heads", "width", "bias", "dropout")}
-        return {**super().get_config(), **own}
+    def compute_output_spec(self, query, key, value=None, return_weights=False, **options):
+        self._must_fit(query, key, key if value is None else value)
+        B, T, _ = query.shape
+        output = self._spec(B, T, self.width)
+        return (output, self._spec(B, self.heads, T, key.shape[1])) if return_weights else output
 
 
 def keras_twin(layer):
@@ -372,15 +481,15 @@ def keras_twin(layer):
     if isinstance(layer, MultiHeadAttention):
         return _multi_head_twin(layer)
     if isinstance(layer, AdditiveAttention):
-        twin = keras.layers.AdditiveAttention()
+        twin = keras.layers.AdditiveAttention(dtype=layer.dtype_policy)
         twin.build([(None, None, layer.units)] * 3)
         twin.scale.assign(layer.vector)
-        W, U = layer.query_matrix, layer.key_matrix
 
         def prepare(query, key):
+            query, W, key, U = layer._cast(query, layer.query_matrix, key, layer.key_matrix)
             return ops.matmul(query, W), ops.matmul(key, U)
     else:
-        twin = keras.layers.Attention()
+        twin = keras.layers.Attention(dtype=layer.dtype_policy)
 
         def prepare(query, key):
             return query / query.shape[-1] ** 0.5, key
@@ -395,7 +504,7 @@ def keras_twin(layer):
 def _multi_head_twin(layer):
     arrays = layer.query_matrix, layer.value_matrix, layer.key_matrix
     H = layer.width // layer.heads
-    options = {"output_shape": layer.width, "use_bias": layer.bias}
+    options = {"output_shape": layer.width, "use_bias": layer.bias, "dtype": layer.dtype_policy}
     twin = keras.layers.MultiHeadAttention(layer.heads, H, **options)
     twin.build(*((None, None, array.shape[0]) for array in arrays))
     pairs = zip(layer.get_weights(), twin.weights, strict=True)
@@ -409,7 +518,7 @@ def _multi_head_twin(layer):
 
 
 @serialisable
-class Positions(keras.layers.Layer):
+class Positions(Saved, keras.layers.Layer):
     """Adds a learnt vector for each position to `(B, T, D)`, and hands the mask on.
 
     Args:
@@ -419,6 +528,8 @@ class Positions(keras.layers.Layer):
         ValueError: if the sequence is longer.
     """
 
+    arguments = ("longest",)
+
     def __init__(self, longest: int, **options):
         super().__init__(**options)
         self.longest, self.supports_masking = longest, True
@@ -427,9 +538,13 @@ class Positions(keras.layers.Layer):
         self.table = self.add_weight(shape=(self.longest, shape[-1]), name="table")
 
     def call(self, x):
-        if x.shape[1] is not None and x.shape[1] > self.longest:
-            raise ValueError(f"{x.shape[1]} positions (axis 1), at most {self.longest}")
-        return x + self.table[: ops.shape(x)[1]]
+        self._must_fit(x.shape)
+        return self._cast(x)[0] + self.table[: ops.shape(x)[1]]
 
-    def get_config(self):
-        return {**super().get_config(), "longest": self.longest}
+    def compute_output_shape(self, shape):
+        self._must_fit(shape)
+        return shape
+
+    def _must_fit(self, shape):
+        if shape[1] is not None and shape[1] > self.longest:
+            raise ValueError(f"{shape[1]} positions (axis 1), at most {self.longest}")

@@ -9,7 +9,13 @@ import numpy as np
 
 from attnfuse import training
 from attnfuse.data.number_words import END, PAD, START, Pairs, exact_match, shift_targets
-from attnfuse.layers import AdditiveAttention, MultiplicativeAttention
+from attnfuse.layers import (
+    AdditiveAttention,
+    MultiplicativeAttention,
+    OfTwo,
+    serialisable,
+    to_numpy,
+)
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
@@ -29,7 +35,8 @@ class Memory(NamedTuple):
     summary: object
 
 
-class Seq2Seq(keras.Model):
+@serialisable
+class Seq2Seq(OfTwo, keras.Model):
     """A bidirectional GRU reads letters, a GRU writes words, with or without attention.
 
     In Luong's arrangement: the decoder's state asks, the context joins it *before* the word is chosen and
@@ -40,39 +47,38 @@ class Seq2Seq(keras.Model):
         letters, words: how many source and target tokens there are.
         attention: `"additive"`, `"multiplicative"` or None.
         width: D; both directions of the encoder together are D wide.
-        reverse: read the source from its end.
 
     Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
 
-    Sources: Sutskever et al. 2014, "Sequence to Sequence Learning with Neural Networks" (reversed
-    source); Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (summary at
+    Sources: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (summary at
     every step); Bahdanau et al. 2015; Luong et al. 2015.
     """
 
-    def __init__(self, letters, words, attention=None, width=64, reverse=False, **options):
+    arguments = ("letters", "words", "attention", "width")
+
+    def __init__(self, letters, words, attention=None, width=64, **options):
         super().__init__(**options)
-        gru = {"return_sequences": True, "return_state": True}
-        self.reverse = reverse
-        self.embed_letter = keras.layers.Embedding(letters, width)
-        self.embed_word = keras.layers.Embedding(words, width)
-        self.encoder = keras.layers.Bidirectional(keras.layers.GRU(width // 2, **gru))
-        self.bridge = keras.layers.Dense(width, activation="tanh")
+        self.letters, self.words, self.attention, self.width = letters, words, attention, width
+        same = {"dtype": self.dtype_policy}
+        gru = {"return_sequences": True, "return_state": True, **same}
+        self.embed_letter = keras.layers.Embedding(letters, width, **same)
+        self.embed_word = keras.layers.Embedding(words, width, **same)
+        self.encoder = keras.layers.Bidirectional(keras.layers.GRU(width // 2, **gru), **same)
+        self.bridge = keras.layers.Dense(width, activation="tanh", **same)
         self.decoder = keras.layers.GRU(width, **gru)
         self.attend = {
             None: lambda: None,
-            "additive": lambda: AdditiveAttention(width),
-            "multiplicative": MultiplicativeAttention,
+            "additive": lambda: AdditiveAttention(width, **same),
+            "multiplicative": lambda: MultiplicativeAttention(**same),
         }[attention]()
-        self.hidden = keras.layers.Dense(width, activation="tanh")
-        self.choose = keras.layers.Dense(words)
+        self.hidden = keras.layers.Dense(width, activation="tanh", **same)
+        self.choose = keras.layers.Dense(words, **same)
         self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])  # builds every layer
 
     def encode(self, source) -> Memory:
         """Letters `(B, S)` → `Memory`."""
         source = ops.convert_to_tensor(source)
         mask = ops.not_equal(source, PAD)
-        if self.reverse:
-            source = _reversed(source, mask)
         states, forwards, backwards = self.encoder(self.embed_letter(source), mask=mask)
         summary = self.bridge(ops.concatenate([forwards, backwards], axis=-1))
         return Memory(states, mask, summary)
@@ -89,7 +95,7 @@ class Seq2Seq(keras.Model):
             `(logits, weights, state)`: `(B, T, words)`; `(B, T, S)`, or None without attention;
             `(B, D)` to go on from.
         """
-        x = self.embed_word(decoder_input)
+        x = self.embed_word(ops.convert_to_tensor(decoder_input))
         if self.attend is None:
             again = ops.zeros_like(x) + memory.summary[:, None]
             states, state = self.decoder(ops.concatenate([x, again], -1), initial_state=state)
@@ -104,12 +110,8 @@ class Seq2Seq(keras.Model):
         memory = self.encode(source)
         return self.decode(decoder_input, memory, memory.summary)[0]
 
-
-def _reversed(source, mask):
-    """Each row's letters backwards, its padding still at the end."""
-    length = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True)
-    S = ops.shape(source)[1]
-    return ops.take_along_axis(source, (length - 1 - ops.arange(S)) % S, axis=1)
+    def compute_output_spec(self, inputs, **options):
+        return self._spec(*inputs[1].shape, self.words)
 
 
 def fit_pairs(
@@ -168,7 +170,7 @@ def teacher_forced(model, pairs: Pairs, shifted: bool = True) -> np.ndarray:
         int `(pairs, T)`.
     """
     read = shift_targets(pairs.target) if shifted else pairs.target
-    return model.predict_on_batch([pairs.source, read]).argmax(axis=-1)
+    return chosen(model, pairs.source, read)
 
 
 def free_running(model, source: np.ndarray, longest: int = 8) -> np.ndarray:
@@ -181,11 +183,19 @@ def free_running(model, source: np.ndarray, longest: int = 8) -> np.ndarray:
         int `(pairs, longest)`.
     """
     read = np.full((len(source), longest), START, np.int32)
+    written = np.zeros((len(source), longest), np.int32)
+    if not len(source):
+        return written
     for t in range(longest):
-        written = model.predict_on_batch([source, read]).argmax(axis=-1)
+        written = chosen(model, source, read)
         if t + 1 < longest:
             read[:, t + 1] = written[:, t]
     return written
+
+
+def chosen(model, source, read) -> np.ndarray:
+    """The most probable token at each position: int `(B, T)`."""
+    return to_numpy(ops.convert_to_tensor(model.predict_on_batch([source, read]))).argmax(axis=-1)
 
 
 @course_version
@@ -216,7 +226,7 @@ def reader(model: Seq2Seq, source: np.ndarray):
 
     def step(token, state):
         logits, _, state = model.decode(np.array([[token]], np.int32), memory, state)
-        return np.asarray(logits)[0, 0], state
+        return to_numpy(logits)[0, 0], state
 
     return step, memory.summary
 
@@ -227,16 +237,18 @@ def greedy_recurrent(model: Seq2Seq, source: np.ndarray, longest: int = 10) -> n
     Returns:
         int `(B, longest)`; what stands behind END has no meaning.
     """
+    written = np.full((len(source), longest + 1), START, np.int32)
+    if not len(source):
+        return written[:, 1:]
     memory = model.encode(source)
-    state, token, written = memory.summary, np.full((len(source), 1), START, np.int32), []
-    for _ in range(longest):
-        logits, _, state = model.decode(token, memory, state)
-        token = np.asarray(logits).argmax(axis=-1).astype(np.int32)
-        written.append(token)
-    return np.concatenate(written, axis=1)
+    state = memory.summary
+    for t in range(longest):
+        logits, _, state = model.decode(written[:, t : t + 1], memory, state)
+        written[:, t + 1] = to_numpy(logits)[:, 0].argmax(axis=-1)
+    return written[:, 1:]
 
 
 def alignment(model: Seq2Seq, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """The weights `(B, T, S)` with which a model reads `source (B, S)` while it writes `target (B, T)`."""
     memory = model.encode(source)
-    return np.asarray(model.decode(shift_targets(target), memory, memory.summary)[1])
+    return to_numpy(model.decode(shift_targets(target), memory, memory.summary)[1])

@@ -14,6 +14,7 @@ import numpy as np
 from attnfuse import attention, layers, settings, training
 from attnfuse.data.number_words import shift_targets
 from attnfuse.data.spelling import END, PAD, START
+from attnfuse.layers import OfTwo, Saved, serialisable, to_numpy
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
@@ -41,14 +42,17 @@ class Cache(NamedTuple):
     mask: object
 
 
-class FeedForward(keras.layers.Layer):
+@serialisable
+class FeedForward(Saved, keras.layers.Layer):
     """Two dense layers with a ReLU between, for every position by itself."""
+
+    arguments = ("width", "hidden")
 
     def __init__(self, width: int, hidden: int, **options):
         super().__init__(**options)
         self.width, self.hidden = width, hidden
-        self.widen = keras.layers.Dense(hidden, activation="relu")
-        self.narrow = keras.layers.Dense(width)
+        self.widen = keras.layers.Dense(hidden, activation="relu", dtype=self.dtype_policy)
+        self.narrow = keras.layers.Dense(width, dtype=self.dtype_policy)
 
     def build(self, shape):
         self.widen.build(shape)
@@ -57,22 +61,45 @@ class FeedForward(keras.layers.Layer):
     def call(self, x):
         return self.narrow(self.widen(x))
 
-    def get_config(self):
-        return {**super().get_config(), "width": self.width, "hidden": self.hidden}
+    def compute_output_shape(self, shape):
+        return (*shape[:-1], self.width)
 
 
-class EncoderLayer(keras.layers.Layer):
-    """Letters look at letters, then each is worked on by itself; both are added to what was there.
+class _Sublayers(Saved, keras.layers.Layer):
+    """What encoder and decoder layers share: their parts that come in numbers, and their shape."""
 
-    Called with `x (B, S, D)` and `mask (B, S)`, True at letters; returns `(B, S, D)`.
-    """
+    arguments = ("width", "heads", "hidden", "dropout")
+    supports_masking = True  # the mask of `x` travels on
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.0, **options):
         super().__init__(**options)
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
-        self.look_around = layers.MultiHeadAttention(heads, width)
-        self.think = FeedForward(width, hidden)
-        self.drop = keras.layers.Dropout(dropout)
+        self.width, self.heads, self.hidden, self.dropout = width, heads, hidden, dropout
+
+    def _norms(self, number: int) -> list:
+        norm = keras.layers.LayerNormalization
+        return [norm(epsilon=1e-5, dtype=self.dtype_policy) for _ in range(number)]
+
+    def _attention(self):
+        return layers.MultiHeadAttention(self.heads, self.width, dtype=self.dtype_policy)
+
+    def _rest(self):
+        think = FeedForward(self.width, self.hidden, dtype=self.dtype_policy)
+        return think, keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)
+
+
+@serialisable
+class EncoderLayer(_Sublayers):
+    """Letters look at letters, then each is worked on by itself; both are added to what was there.
+
+    Called with `x (B, S, D)` and `mask (B, S)`, True at letters; returns `(B, S, D)`. What stands at
+    other positions has no influence on the letters, whatever it holds.
+    """
+
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.norms = self._norms(2)
+        self.look_around = self._attention()
+        self.think, self.drop = self._rest()
 
     def build(self, x_shape, mask_shape=None):
         for layer in (*self.norms, self.think):
@@ -80,25 +107,29 @@ class EncoderLayer(keras.layers.Layer):
         self.look_around.build(x_shape, x_shape)
 
     def call(self, x, mask, training=None):
+        mask = layers.bool_mask(mask, batch=x.shape[0], key=x.shape[1])
+        x = layers.without_closed(mask[:, None], *self._cast(x))
         normed = self.norms[0](x)
         around = self.look_around(normed, normed, mask=mask[:, None])
         x = x + self.drop(around, training=training)
         return x + self.drop(self.think(self.norms[1](x)), training=training)
 
+    def compute_output_spec(self, x, mask, **options):
+        return self._spec(*x.shape)
 
-class DecoderLayer(keras.layers.Layer):
+
+@serialisable
+class DecoderLayer(_Sublayers):
     """Tokens look back at tokens, then at the letters, then each is worked on by itself.
 
     Called with `x (B, T, D)`, the encoder's `states (B, S, D)` and `mask (B, S)`; returns `(B, T, D)`.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int, dropout: float = 0.0, **options):
-        super().__init__(**options)
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(3)]
-        self.look_back = layers.MultiHeadAttention(heads, width)
-        self.look_at_letters = layers.MultiHeadAttention(heads, width)
-        self.think = FeedForward(width, hidden)
-        self.drop = keras.layers.Dropout(dropout)
+    def __init__(self, *sizes, **options):
+        super().__init__(*sizes, **options)
+        self.norms = self._norms(3)
+        self.look_back, self.look_at_letters = self._attention(), self._attention()
+        self.think, self.drop = self._rest()
 
     def build(self, x_shape, states_shape, mask_shape=None):
         for layer in (*self.norms, self.think):
@@ -108,6 +139,8 @@ class DecoderLayer(keras.layers.Layer):
 
     @course_version
     def call(self, x, states, mask, training=None, return_weights=False):
+        mask = layers.bool_mask(mask, batch=states.shape[0], key=states.shape[1])
+        [x] = self._cast(x)
         normed = self.norms[0](x)
         back = self.look_back(normed, normed, causal=True)
         x = x + self.drop(back, training=training)
@@ -117,6 +150,10 @@ class DecoderLayer(keras.layers.Layer):
         x = x + self.drop(letters, training=training)
         x = x + self.drop(self.think(self.norms[2](x)), training=training)
         return (x, weights) if return_weights else x
+
+    def compute_output_spec(self, x, states, mask, return_weights=False, **options):
+        weights = self._spec(x.shape[0], self.heads, x.shape[1], states.shape[1])
+        return (self._spec(*x.shape), weights) if return_weights else self._spec(*x.shape)
 
     def step(self, x, past, letters, mask):
         """The same for one new position `(B, 1, D)`; returns it and the longer `past`."""
@@ -130,7 +167,8 @@ class DecoderLayer(keras.layers.Layer):
         return x + self.think(self.norms[2](x)), new
 
 
-class Transformer(keras.Model):
+@serialisable
+class Transformer(OfTwo, keras.Model):
     """Reads letters and writes phonemes (or anything else that comes as tokens).
 
     Args:
@@ -147,6 +185,11 @@ class Transformer(keras.Model):
     `ValueError` if either is empty, has more positions than `longest`, or the batches differ.
     """
 
+    arguments = (
+        *("letters", "tokens", "width", "heads", "depth"),
+        *("hidden", "dropout", "positions", "longest"),
+    )
+
     def __init__(
         self,
         letters: int,
@@ -162,15 +205,19 @@ class Transformer(keras.Model):
     ):
         super().__init__(**options)
         near = keras.initializers.RandomNormal(stddev=width**-0.5)
-        self.width, self.positions = width, positions
+        self.letters, self.tokens, self.width, self.heads = letters, tokens, width, heads
+        self.depth, self.hidden, self.dropout = depth, hidden, dropout
+        self.positions, self.longest = positions, longest
         self.places = attention.sinusoidal_positions(longest, width).astype("float32")
-        self.embed_letter = keras.layers.Embedding(letters, width, embeddings_initializer=near)
-        self.embed_token = keras.layers.Embedding(tokens, width, embeddings_initializer=near)
-        sizes = {"width": width, "heads": heads, "hidden": hidden, "dropout": dropout}
+        same = {"dtype": self.dtype_policy}
+        embedding = {"embeddings_initializer": near, **same}
+        self.embed_letter = keras.layers.Embedding(letters, width, **embedding)
+        self.embed_token = keras.layers.Embedding(tokens, width, **embedding)
+        sizes = {"width": width, "heads": heads, "hidden": hidden, "dropout": dropout, **same}
         self.encoder = [EncoderLayer(**sizes) for _ in range(depth)]
         self.decoder = [DecoderLayer(**sizes) for _ in range(depth)]
-        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
-        self.choose = keras.layers.Dense(tokens)
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5, **same) for _ in range(2)]
+        self.choose = keras.layers.Dense(tokens, **same)
         self([np.ones((1, 2), np.int32), np.ones((1, 2), np.int32)])  # builds every layer
 
     def embed(self, layer, tokens, first: int = 0):
@@ -205,7 +252,7 @@ class Transformer(keras.Model):
             `(logits, weights)`: `(B, T, tokens)`, and per layer `(B, N, T, S)`, how the tokens look at
             the letters.
         """
-        x, weights = self.embed(self.embed_token, decoder_input), []
+        x, weights = self.embed(self.embed_token, ops.convert_to_tensor(decoder_input)), []
         for layer in self.decoder:
             x, looks = layer(x, *memory, training=training, return_weights=True)
             weights.append(looks)
@@ -214,6 +261,9 @@ class Transformer(keras.Model):
     def call(self, inputs, training=None):
         source, decoder_input = inputs
         return self.decode(decoder_input, self.encode(source, training), training)[0]
+
+    def compute_output_spec(self, inputs, **options):
+        return self._spec(*inputs[1].shape, self.tokens)
 
     def begin(self, source) -> Cache:
         """Read the letters `(B, S)`; nothing is written yet."""
@@ -240,7 +290,7 @@ def learning_rate(step, steps: int, peak: float, warm_up: int):
     """Up in a straight line to `peak` in `warm_up` steps, then down along half a cosine.
 
     Args:
-        step: 0 … steps-1, a number or an array of them.
+        step: 0 … steps-1, a number or an array of them; later ones get the last one's rate.
         steps: how many there are.
         peak: the highest rate, at step `warm_up` - 1.
         warm_up: how many steps it takes to get there, 0 for none.
@@ -255,7 +305,7 @@ def learning_rate(step, steps: int, peak: float, warm_up: int):
     2017, "SGDR: Stochastic Gradient Descent with Warm Restarts" (cosine).
     """
     _must_end(steps, warm_up)
-    step = np.asarray(step) + 1.0
+    step = np.minimum(np.asarray(step) + 1.0, steps)
     up = peak * step / max(warm_up, 1)
     return np.where(step <= warm_up, up, peak * (0.5 + 0.5 * np.cos(_turn(step, steps, warm_up))))
 
@@ -270,6 +320,7 @@ def _turn(step, steps, warm_up):
     return np.pi * (step - warm_up) / (steps + 1.0 - warm_up)
 
 
+@serialisable
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     """`learning_rate` for a Keras optimizer."""
 
@@ -278,7 +329,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.steps, self.peak, self.warm_up = steps, peak, warm_up
 
     def __call__(self, step):
-        step = ops.cast(step, "float32") + 1.0
+        step = ops.minimum(ops.cast(step, "float32") + 1.0, self.steps)
         fall = 0.5 + 0.5 * ops.cos(_turn(step, self.steps, self.warm_up))
         up = step / max(self.warm_up, 1)
         return self.peak * ops.where(step <= self.warm_up, up, fall)
@@ -312,27 +363,31 @@ def smoothed(target: np.ndarray, classes: int, epsilon: float) -> np.ndarray:
     return (1 - epsilon) * np.eye(classes)[target] + epsilon / classes
 
 
+@serialisable
 class SmoothedLoss(keras.losses.Loss):
     """Cross-entropy between smoothed targets and logits, the mean over what is not padding.
+
+    0 where all is padding; what the logits hold there has no influence.
 
     Args:
         epsilon: how much of each target is spread over all classes.
     """
 
-    def __init__(self, epsilon: float = 0.1, name: str = "smoothed_loss"):
-        super().__init__(name=name, reduction="none")
+    def __init__(self, epsilon: float = 0.1, name: str = "smoothed_loss", dtype=None):
+        super().__init__(name=name, reduction="none", dtype=dtype)
         self.epsilon = epsilon
 
     def call(self, y_true, y_pred):
-        log_p = ops.log_softmax(y_pred)
         target = ops.cast(y_true, "int32")
+        counts = ops.not_equal(target, PAD)
+        log_p = ops.log_softmax(ops.where(counts[..., None], y_pred, ops.zeros_like(y_pred)))
         right = ops.sum(log_p * ops.one_hot(target, y_pred.shape[-1], dtype=log_p.dtype), axis=-1)
         loss = -(1 - self.epsilon) * right - self.epsilon * ops.mean(log_p, axis=-1)
-        counts = ops.cast(ops.not_equal(target, PAD), loss.dtype)
-        return ops.sum(loss * counts) / ops.sum(counts)
+        counts = ops.cast(counts, loss.dtype)
+        return ops.sum(loss * counts) / ops.maximum(ops.sum(counts), 1)
 
     def get_config(self):
-        return {"epsilon": self.epsilon, "name": self.name}
+        return {"epsilon": self.epsilon, "name": self.name, "dtype": self.dtype}
 
 
 def fit(
@@ -394,13 +449,15 @@ def greedy(model: Transformer, source: np.ndarray, longest: int = 10, cached: bo
     """
     written = np.zeros((len(source), longest + 1), np.int32)
     written[:, 0] = START
+    if not len(source):
+        return written[:, 1:]
     state = model.begin(source) if cached else model.encode(source)
     for t in range(longest):
         if cached:
             logits, state = model.step(written[:, t], state)
         else:
             logits = model.decode(written[:, : t + 1], state)[0][:, -1]
-        written[:, t + 1] = np.asarray(logits).argmax(axis=-1)
+        written[:, t + 1] = to_numpy(logits).argmax(axis=-1)
         if (written == END).any(axis=1).all():
             break
     return written[:, 1:]
@@ -432,6 +489,8 @@ def beam(
     if width < 1:
         raise ValueError(f"width must be at least 1, got {width}")
     B = len(source)
+    if not B:
+        return np.zeros((0, longest), np.int32), np.zeros(0)
     written = np.zeros((B, width, longest + 1), np.int32)
     written[..., 0] = START
     total = np.full((B, width), -np.inf)
@@ -440,7 +499,7 @@ def beam(
     cache = model.begin(np.repeat(source, width, axis=0))
     for t in range(longest):
         logits, cache = model.step(written[..., t].reshape(-1), cache)
-        log_p = np.array(ops.log_softmax(ops.cast(logits, "float32"))).reshape(B, width, -1)
+        log_p = np.array(ops.log_softmax(to_numpy(logits))).reshape(B, width, -1)
         log_p[ended] = -np.inf
         log_p[ended, PAD] = 0  # what has ended stays as it is
         K = log_p.shape[-1]

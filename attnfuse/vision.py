@@ -10,6 +10,7 @@ import numpy as np
 
 from attnfuse.data import digits
 from attnfuse.data.clutter import SIDE, Scenes
+from attnfuse.layers import Saved, bool_mask, masked_softmax, to_numpy, without_closed
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
@@ -17,7 +18,12 @@ with quiet():
     import keras
     from keras import ops
 
+serialisable = keras.saving.register_keras_serializable(package="attnfuse.vision")
+
 CLASSES = digits.CLASSES
+LAST = {
+    "data_format": "channels_last"
+}  # where pictures have their channels, whatever keras.json says
 STRIDE = 4  # pixels from one place of the encoder's map to the next: two poolings by 2
 NAMES = {
     "average": "average pooling",
@@ -59,17 +65,6 @@ def attend_over_picture(maps):
     return ops.reshape(ops.matmul(weights, places), (-1, *maps.shape[1:]))
 
 
-def _weights(scores, mask):
-    """Softmax over the last axis in float32; rows without an allowed key are zero."""
-    scores32 = ops.cast(scores, "float32")
-    if mask is not None:
-        scores32 = ops.where(mask, scores32, -1e9)
-    weights = ops.softmax(scores32, axis=-1)
-    if mask is not None:
-        weights = ops.where(mask, weights, 0.0)
-    return ops.cast(weights, scores.dtype)
-
-
 def _check_places(shape) -> None:
     if len(shape) != 3:
         raise ValueError(f"places must be (B, S, C), got shape {tuple(shape)}")
@@ -80,24 +75,27 @@ def _check_places(shape) -> None:
 # -- layers ----------------------------------------------------------------------------------------
 
 
-class QueryPooling(keras.layers.Layer):
+@serialisable
+class QueryPooling(Saved, keras.layers.Layer):
     """Attention pooling: one learnt query asks all places; the context is their weighted mean.
 
     keys = tanh(places · W + b), scores = keys · query, weights = softmax over the places.
 
     Called with `places (B, S, C)` and an optional bool `mask (B, S)`, True where attention is allowed.
-    Returns `(context, weights)`, `(B, C)` and `(B, S)`; without an allowed place both are zero.
+    Returns `(context, weights)`, `(B, C)` and `(B, S)`; without an allowed place both are zero. What a
+    closed place holds has no influence, NaN neither.
 
     Args:
         units: H, the width of keys and query.
 
     Raises:
-        ValueError: if `places` does not have three axes, or S is 0.
+        ValueError: if `places` does not have three axes, S is 0, or the mask is not bool or does not fit.
 
     Source: Yang et al. 2016, "Hierarchical Attention Networks for Document Classification",
     section 2.2.
     """
 
+    arguments = ("units",)
     supports_masking = True  # it takes a mask and hands none on
 
     def __init__(self, units: int, **options):
@@ -114,24 +112,35 @@ class QueryPooling(keras.layers.Layer):
     @course_version
     def call(self, places, mask=None):
         _check_places(places.shape)
+        [places] = self._cast(places)
+        if mask is not None:
+            mask = bool_mask(mask, batch=places.shape[0], place=places.shape[1])
+            places = without_closed(mask[:, None], places)
         return pool(places, self.scores(places), mask)
+
+    def compute_output_spec(self, places, **options):
+        _check_places(places.shape)
+        B, S, C = places.shape
+        return self._spec(B, C), self._spec(B, S)
 
     def compute_mask(self, *args, **options):
         return None
 
     def scores(self, places):
         """Scores `(B, S)`, one for each place."""
-        keys = ops.tanh(ops.matmul(places, self.key_matrix) + self.bias)  # (B, S, H)
-        return ops.matmul(keys, self.query[:, None])[..., 0]
+        places, W, b, query = self._cast(places, self.key_matrix, self.bias, self.query)
+        keys = ops.tanh(ops.matmul(places, W) + b)  # (B, S, H)
+        return ops.matmul(keys, query[:, None])[..., 0]
 
 
 @course_version
 def pool(places, scores, mask=None):
     """Places `(B, S, C)` and their scores `(B, S)` → `(context, weights)`."""
-    weights = _weights(scores, mask)
+    weights = masked_softmax(scores, mask)
     return ops.sum(weights[..., None] * places, axis=1), weights
 
 
+@serialisable
 class ConvPooling(QueryPooling):
     """Attention pooling whose scores come from a small CNN: 3×3 neighbours, tanh, one score.
 
@@ -140,11 +149,14 @@ class ConvPooling(QueryPooling):
         units: channels between the two convolutions.
     """
 
+    arguments = ("grid", "units")
+
     def __init__(self, grid, units=16, **options):
         super().__init__(units, **options)
         self.grid = tuple(grid)
-        self.see = keras.layers.Conv2D(units, 3, padding="same", activation="tanh")
-        self.score = keras.layers.Conv2D(1, 1)
+        same = {"dtype": self.dtype_policy, **LAST}
+        self.see = keras.layers.Conv2D(units, 3, padding="same", activation="tanh", **same)
+        self.score = keras.layers.Conv2D(1, 1, **same)
 
     def build(self, places_shape):
         _check_places(places_shape)
@@ -156,6 +168,7 @@ class ConvPooling(QueryPooling):
         return ops.reshape(self.score(self.see(maps)), (-1, self.grid[0] * self.grid[1]))
 
 
+@serialisable
 class RNNPooling(QueryPooling):
     """Attention pooling whose scores come from a GRU that reads the places row by row.
 
@@ -165,8 +178,8 @@ class RNNPooling(QueryPooling):
 
     def __init__(self, units=16, **options):
         super().__init__(units, **options)
-        self.read = keras.layers.GRU(units, return_sequences=True)
-        self.score = keras.layers.Dense(1)
+        self.read = keras.layers.GRU(units, return_sequences=True, dtype=self.dtype_policy)
+        self.score = keras.layers.Dense(1, dtype=self.dtype_policy)
 
     def build(self, places_shape):
         _check_places(places_shape)
@@ -177,7 +190,8 @@ class RNNPooling(QueryPooling):
         return self.score(self.read(places))[..., 0]
 
 
-class SelfAttention(keras.layers.Layer):
+@serialisable
+class SelfAttention(Saved, keras.layers.Layer):
     """Every place asks every place (one head), and adds what it hears to itself.
 
     Called with `places (B, S, C)`; returns `(places, weights)`, `(B, S, C)` and `(B, S, S)`.
@@ -191,6 +205,8 @@ class SelfAttention(keras.layers.Layer):
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.2.
     """
 
+    arguments = ("units",)
+
     def __init__(self, units: int, **options):
         super().__init__(**options)
         self.units = units
@@ -203,16 +219,23 @@ class SelfAttention(keras.layers.Layer):
 
     def call(self, places):
         _check_places(places.shape)
+        [places] = self._cast(places)
         query, key, value = (
             ops.matmul(places, matrix)
             for matrix in (self.query_matrix, self.key_matrix, self.value_matrix)
         )
-        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1))) / self.units**0.5  # (B, S, S)
-        weights = _weights(scores, None)
+        scores = ops.matmul(query / self.units**0.5, ops.transpose(key, (0, 2, 1)))  # (B, S, S)
+        weights = masked_softmax(scores)
         return places + ops.matmul(weights, value), weights
 
+    def compute_output_spec(self, places, **options):
+        _check_places(places.shape)
+        B, S, C = places.shape
+        return self._spec(B, S, C), self._spec(B, S, S)
 
-class Positions(keras.layers.Layer):
+
+@serialisable
+class Positions(Saved, keras.layers.Layer):
     """Add a learnt vector to each place: `(B, S, C)` → `(B, S, C)`."""
 
     def build(self, places_shape):
@@ -224,13 +247,17 @@ class Positions(keras.layers.Layer):
         )
 
     def call(self, places):
-        return places + self.vectors
+        return self._cast(places)[0] + self.vectors
+
+    def compute_output_shape(self, places_shape):
+        return places_shape
 
 
 # -- models ----------------------------------------------------------------------------------------
 
 
-class SceneModel(keras.Model):
+@serialisable
+class SceneModel(Saved, keras.Model):
     """Article 1's encoder, one way to make one vector of its places, and a head of ten classes.
 
     Args:
@@ -246,27 +273,30 @@ class SceneModel(keras.Model):
         ValueError: for an unknown kind, or images of another shape.
     """
 
+    arguments = ("kind", "channels", "side", "normalise")
+
     def __init__(self, kind: str, channels=(32, 64), side: int = SIDE, normalise=True, **options):
         super().__init__(**options)
         if kind not in NAMES:
             raise ValueError(f"kind must be one of {', '.join(NAMES)}, got {kind!r}")
         self.kind, self.side, self.grid = kind, side, (side // STRIDE, side // STRIDE)
-        self.convolutions = [
-            keras.layers.Conv2D(c, 3, padding="same", activation="relu") for c in channels
-        ]
+        self.channels, self.normalise = tuple(channels), normalise
+        same = {"dtype": self.dtype_policy}
+        convolution = {"padding": "same", "activation": "relu", **LAST, **same}
+        self.convolutions = [keras.layers.Conv2D(c, 3, **convolution) for c in channels]
         self.norms = [  # momentum .9: .99, the default, takes more steps than we train
-            keras.layers.BatchNormalization(momentum=0.9) for _ in channels if normalise
+            keras.layers.BatchNormalization(momentum=0.9, **same) for _ in channels if normalise
         ]
-        self.smaller = keras.layers.MaxPooling2D()
-        self.positions = Positions() if kind == "self+places" else None
-        self.mix = SelfAttention(channels[-1] // 2) if kind.startswith("self") else None
+        self.smaller = keras.layers.MaxPooling2D(**LAST, **same)
+        self.positions = Positions(**same) if kind == "self+places" else None
+        self.mix = SelfAttention(channels[-1] // 2, **same) if kind.startswith("self") else None
         pools = {
-            "query": lambda: QueryPooling(channels[-1]),
-            "conv": lambda: ConvPooling(self.grid),
-            "rnn": RNNPooling,
+            "query": lambda: QueryPooling(channels[-1], **same),
+            "conv": lambda: ConvPooling(self.grid, **same),
+            "rnn": lambda: RNNPooling(**same),
         }
         self.pool = pools[kind]() if kind in pools else None
-        self.head = keras.layers.Dense(CLASSES)
+        self.head = keras.layers.Dense(CLASSES, **same)
         self(np.zeros((1, side, side, 1), "float32"))  # builds every layer
 
     def encode(self, images, training=False):
@@ -306,15 +336,26 @@ class SceneModel(keras.Model):
     def call(self, images, training=False):
         return self.read(self.encode(images, training))[0]
 
+    def compute_output_shape(self, images_shape):
+        return images_shape[0], CLASSES
+
 
 def probabilities(model, images: np.ndarray) -> np.ndarray:
     """What a model that returns logits gives each class: `(B, 10)`, rows sum to 1."""
+    if not len(images):
+        return np.zeros((0, CLASSES), np.float32)
     logits = [model.predict_on_batch(images[i : i + 1000]) for i in range(0, len(images), 1000)]
-    return np.asarray(ops.softmax(np.concatenate(logits)))
+    return np.asarray(ops.softmax(to_numpy(np.concatenate(logits))))
 
 
 def accuracy(model, scenes: Scenes) -> float:
-    """The share of scenes whose largest output, logit or probability, is that of the label."""
+    """The share of scenes whose largest output, logit or probability, is that of the label.
+
+    Raises:
+        ValueError: if there is no scene.
+    """
+    if not len(scenes.labels):
+        raise ValueError("no scenes: there is no share of none")
     return float(np.mean(probabilities(model, scenes.images).argmax(axis=1) == scenes.labels))
 
 
@@ -331,12 +372,18 @@ def looks(model: SceneModel, images: np.ndarray) -> np.ndarray:
     weights = model.read(model.encode(images))[1]
     if weights is None:
         raise ValueError(f"{NAMES[model.kind]} has no attention weights")
-    return np.asarray(weights)
+    return to_numpy(weights)
 
 
 def interval(values) -> tuple[float, float]:
-    """Mean and half the width of the 95 % interval of a few runs (Student's t; 0 for one run)."""
+    """Mean and half the width of the 95 % interval of a few runs (Student's t; 0 for one run).
+
+    Raises:
+        ValueError: if `values` is not one number for each run.
+    """
     values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values):
+        raise ValueError(f"values must be (runs,), at least one; got shape {values.shape}")
     if len(values) < 2:
         return float(values.mean()), 0.0
     t = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78}.get(len(values), 2.0)
@@ -435,8 +482,8 @@ def class_activation(model: SceneModel, images: np.ndarray) -> np.ndarray:
     """
     if model.kind != "average":
         raise ValueError(f"class activation maps need average pooling, not {model.kind!r}")
-    places = np.asarray(model.encode(images))
-    favourite = np.asarray(model.read(places)[0]).argmax(axis=1)
+    places = to_numpy(model.encode(images))
+    favourite = to_numpy(model.read(places)[0]).argmax(axis=1)
     return np.einsum("bsc,cb->bs", places, np.asarray(model.head.kernel)[:, favourite])
 
 

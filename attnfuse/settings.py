@@ -1,4 +1,4 @@
-"""What every lesson shares: quick mode, claims, and a quiet TensorFlow."""
+"""What every lesson shares: quick mode, claims, a quiet TensorFlow, and one precision to judge in."""
 
 import os
 import sys
@@ -36,6 +36,33 @@ def claim(text: str, holds) -> None:
         print(f"✓ {text}")
     else:
         raise AssertionError(f"This run does not show it: {text}")
+
+
+@contextmanager
+def in_float32():
+    """Whatever dtypes somebody chose for Keras, and whatever rounding for a GPU: float32, in full.
+
+    Inside, new layers compute in float32, and products are not rounded to TF32's 10 bits; at the end
+    everything is as it was. Does nothing where Keras is not loaded.
+    """
+    keras, tensorflow = sys.modules.get("keras"), sys.modules.get("tensorflow")
+    if keras is None:
+        yield
+        return
+
+    def compute(floatx, policy, rounded):
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+        if tensorflow:
+            tensorflow.config.experimental.enable_tensor_float_32_execution(rounded)
+
+    rounded = tensorflow and tensorflow.config.experimental.tensor_float_32_execution_enabled()
+    before = keras.config.floatx(), keras.config.dtype_policy(), rounded
+    compute("float32", "float32", False)
+    try:
+        yield
+    finally:
+        compute(*before)
 
 
 @contextmanager

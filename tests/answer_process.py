@@ -1,4 +1,7 @@
-"""An answer's own process, for tests: serves right answers and ones that are a little off."""
+"""An answer's own process, for tests: serves right answers and ones that are a little off.
+
+With an argument, such as `mixed_float16`, that is the process's dtype policy from the start.
+"""
 
 import functools
 import sys
@@ -45,5 +48,7 @@ def a_little_off(answer):
 if __name__ == "__main__":
     to, back = sys.stdout.buffer, sys.stdin.buffer
     sys.stdout = sys.stderr
+    if sys.argv[1:]:
+        import_module("keras").config.set_dtype_policy(sys.argv[1])
     module = import_module("attnfuse.driving.wire")
     module.serve(find, to, back)

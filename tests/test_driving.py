@@ -1,5 +1,9 @@
-"""An answer in another process gets the verdicts that it gets here: arrays cross, judgements do not."""
+"""An answer in another process gets the verdicts that it gets here: arrays cross, judgements do not.
 
+And whatever precision a learner has chosen, answers are judged in float32.
+"""
+
+import contextlib
 import io
 import subprocess
 import sys
@@ -13,21 +17,35 @@ from test_kill_matrix import right_answers
 from attnfuse.driving import Handle, Opaque, Outcome, wire
 from attnfuse.driving.answer import Local
 from attnfuse.exercises import EXERCISES
+from attnfuse.settings import in_float32
 
 ALL = list(EXERCISES.values())
+IN_KERAS = [e for e in ALL if "05" <= e.lesson[:2] <= "09" and not e.value]
 
 
-@pytest.fixture(scope="module")
-def process():
+@contextlib.contextmanager
+def started(*options):
     script = Path(__file__).with_name("answer_process.py")
     with subprocess.Popen(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *options],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     ) as child:
         yield child.stdin, child.stdout
         child.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def process():
+    with started() as streams:
+        yield streams
+
+
+@pytest.fixture(scope="module")
+def narrow_process():
+    with started("mixed_float16") as streams:
+        yield streams
 
 
 @pytest.mark.parametrize("exercise", ALL, ids=lambda e: e.name)
@@ -38,6 +56,68 @@ def test_the_same_verdict_from_another_process(process, exercise):
         there = exercise.judge(wire.Remote(*process, name, exercise), seed=7)
         assert there == here
         assert here.passed == passes, here.message
+
+
+@pytest.mark.parametrize("exercise", IN_KERAS, ids=lambda e: e.name)
+def test_another_process_with_another_precision(narrow_process, exercise):
+    name = f"{exercise.name} {len(right_answers(exercise)) - 1}"
+    verdict = exercise.judge(wire.Remote(*narrow_process, name, exercise), seed=7)
+    assert verdict.passed, verdict.message
+
+
+@pytest.fixture
+def keras():
+    """Keras; its settings are put back."""
+    keras = pytest.importorskip("keras")
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    yield keras
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+
+
+@pytest.mark.parametrize(
+    ("floatx", "policy"),
+    [
+        ("float32", "mixed_float16"),
+        ("float32", "mixed_bfloat16"),
+        ("float16", "float16"),
+        ("float64", "float64"),
+    ],
+)
+def test_judged_in_float32_whatever_the_learner_chose(keras, floatx, policy):
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+    for exercise in IN_KERAS:
+        for answer in right_answers(exercise):
+            verdict = exercise.judge(answer, seed=7)
+            assert verdict.passed, verdict.message
+    assert keras.config.floatx() == floatx
+    assert keras.config.dtype_policy().name == policy
+
+
+def test_on_a_gpu_products_are_not_rounded_while_judging(keras):
+    """TF32 would leave three digits; a layer of another dtype, asked for by name, stays what it is."""
+    import tensorflow as tf
+
+    rounding = tf.config.experimental.tensor_float_32_execution_enabled
+    assert rounding()
+
+    def answer(x):
+        return [rounding(), keras.layers.Layer().dtype == keras.config.floatx() == "float32"]
+
+    keras.config.set_dtype_policy("mixed_float16")
+    assert Local(answer)({"x": np.ones(2)}).value.tolist() == [False, True]
+    with pytest.raises(KeyboardInterrupt), in_float32():  # restored however the answer ends
+        raise KeyboardInterrupt
+    assert rounding()
+    assert keras.config.dtype_policy().name == "mixed_float16"
+
+
+def test_bfloat16_results_are_numbers(keras):
+    def answer(x):
+        return keras.ops.cast(x, "bfloat16")
+
+    assert Local(answer)({"x": np.array([1.5, -2.0])}).value.tolist() == [1.5, -2]
 
 
 @pytest.mark.parametrize("exercise", [e for e in ALL if e.run], ids=lambda e: e.name)

@@ -17,6 +17,7 @@ import numpy as np
 
 from attnfuse.driving.values import Handle, copy_of, to_output
 from attnfuse.own import WriteYourOwn, switched_off
+from attnfuse.settings import in_float32
 
 _PACKAGE = str(Path(__file__).resolve().parent.parent)
 
@@ -61,7 +62,7 @@ class Answer(ABC):
 
 
 class Local(Answer):
-    """An answer in this process.
+    """An answer in this process, called in float32 whatever dtype policy it was written under.
 
     Args:
         candidate: the learner's object.
@@ -111,6 +112,7 @@ class Local(Answer):
                 warnings.catch_warnings(),
                 np.errstate(all="ignore"),
                 switched_off(self.own),
+                in_float32(),
             ):
                 warnings.simplefilter("ignore")
                 return call(self.candidate, **inputs)

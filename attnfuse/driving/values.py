@@ -57,6 +57,8 @@ def to_output(x):
         return dict(x) if isinstance(x, Mapping) else x
     try:
         array = np.asarray(x)
+        if array.dtype.name == "bfloat16":  # no NumPy type
+            array = array.astype(np.float32)
         if array.dtype.kind == "O" and not array.ndim and isinstance(x, Number):
             array = np.asarray(float(x))  # a Fraction, a Decimal
     except Exception:

@@ -137,7 +137,12 @@ def fit_small(
         epochs: passes over the data (one in quick mode).
         seed: the order of the items.
         rate, batch_size: first learning rate; items per step (an incomplete batch is left out).
+
+    Raises:
+        ValueError: if there are no items, or not one label for each.
     """
+    if not len(y) or any(len(part) != len(y) for part in (x if isinstance(x, list) else [x])):
+        raise ValueError("x and y must have the same number of items (axis 0), at least one")
     epochs, batch_size = settings.epochs(epochs), min(batch_size, len(y))
     steps = len(y) // batch_size
     model.compile(

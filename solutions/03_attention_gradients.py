@@ -43,8 +43,7 @@ rng = np.random.default_rng(0)
 # ## 1 · A slope for every number
 #
 # In lesson 02 raw pixels made a poor score: long keys won, whatever they showed. Today the machine learns what "similar" means: two 64×64 matrices, 8,192 numbers. Which way should each of them move?
-
-# %% [markdown]
+#
 # The **backward pass** answers for all at once. We write `d_x` for the slope of the loss for every number of `x`: how fast the loss changes when it grows. `d_x` has the shape of `x`. We start at the end, at `d_context`, and walk to the front.
 
 # %% [markdown]
@@ -219,8 +218,7 @@ check("attend_backward", attend_backward)
 # ## 4 · The gradient check
 #
 # How does anyone know that a hand-made backward pass is right? Nudge every number and compare: `numerical_gradient` from lesson 01, (f(x+h) − f(x−h))/2h.
-
-# %% [markdown]
+#
 # The loss must be *one* number that uses the whole context, differently at each place: the sum of context × random `d_context`. The mask has holes, and query 2 sees nobody. "Eight digits" means: no slope is off by more than a hundred-millionth of the largest.
 
 # %%
@@ -580,10 +578,6 @@ context = shares @ digits.one_hot(labels)
 print(
     f"as if {spread:.0f} of {len(memory)} keys got equal weights; the largest: {shares.max():.4f}"
 )
-print(f"the best digit's share: {context.max(axis=1).mean():.3f}", end="; ")
-print(f"the second's: {np.sort(context)[:, -2].mean():.3f}")
-
-# %%
 lean = digits.one_hot(labels).T @ (memory - memory.mean(axis=0)) / len(memory)  # (10, 64)
 almost = digits.one_hot(labels).mean(axis=0) + asking @ lean.T / 8  # a straight line in the picture
 agree = np.mean(almost.argmax(axis=1) == context.argmax(axis=1))

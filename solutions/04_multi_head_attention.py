@@ -246,8 +246,7 @@ for N in (1, 8, 64):
 
 # %% [markdown]
 # N heads of width D/N have the parameters and the multiplications of one head. They have N tables of weights instead of one, with the exponentials and the memory.
-
-# %% [markdown]
+#
 # One price is hidden: a head's scores are products of rows of width H, so their table has at most **rank H** (H independent rows). Very narrow heads can express fewer patterns (Bhojanapalli et al. 2020).
 
 # %% [markdown]
@@ -375,10 +374,7 @@ print(f"a reader without positions is right for at most {len(sizes) / len(group)
 # | code | (0, 1) | (1, 0) | (0, −1) | (−1, 0) | (0, 1) |
 # | · code of place 1 | 0 | **1** | 0 | −1 | 0 |
 #
-# The dot product of two places is the cosine of the angle between them, so only their *distance* counts. But place 4 looks like place 0.
-
-# %% [markdown]
-# So take several hands, each slower than the one before. Place t gets D columns, two for each hand i = 0, 1, …: **sinusoidal positions**,
+# The dot product of two places is the cosine of the angle between them, so only their *distance* counts. But place 4 looks like place 0. So take several hands, each slower than the one before. Place t gets D columns, two for each hand i = 0, 1, …: **sinusoidal positions**,
 #
 # $$p_{t,2i} = \sin(t/10000^{2i/D}) \qquad p_{t,2i+1} = \cos(t/10000^{2i/D})$$
 
@@ -399,14 +395,7 @@ alt = "Left, the codes of 40 places: the first columns alternate fast, the last 
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# Left, fast hands change from row to row, slow ones hardly. Right, both curves are one: highest at distance 0, ripples from the fastest hand (round in 2π ≈ 6 words), wider waves from the second (20 words).
-
-# %% [markdown]
-# One matrix moves *every* place five words ahead: a projection can learn that.
-
-# %%
-ahead = np.linalg.lstsq(codes[:100], codes[5:105], rcond=None)[0]  # (16, 16), from places 0 to 99
-claim("one matrix moves any place 5 ahead", np.allclose(codes[100:195] @ ahead, codes[105:200]))
+# Left, fast hands change from row to row, slow ones hardly. Right, both curves are one: highest at distance 0, ripples from the fastest hand (round in 2π ≈ 6 words), wider waves from the second (20 words). One matrix moves *every* place five words ahead (the next code cell finds it): a projection can learn that.
 
 # %% [markdown]
 # The codes are **added** to the words before the projections. A score is then word · word + word · place + place · word + place · place; the middle two depend on absolute places.
@@ -414,6 +403,8 @@ claim("one matrix moves any place 5 ahead", np.allclose(codes[100:195] @ ahead, 
 # Added to the *context* they come too late: "two" stands first in 203,000 and in 200,003, and the same code on the same context leaves the two alike.
 
 # %%
+ahead = np.linalg.lstsq(codes[:100], codes[5:105], rcond=None)[0]  # (16, 16), from places 0 to 99
+claim("one matrix moves any place 5 ahead", np.allclose(codes[100:195] @ ahead, codes[105:200]))
 late, early = [], []
 for number in (203_000, 200_003):
     x = np.array([vectors[word] for word in words(number)])
@@ -629,8 +620,7 @@ check("rotate", turn)
 # | additive u·tanh(W₁q + W₂k) | 2DA + A | (T+S)DA + TSA, and TSA tanh | a score that bends; needs T×S×A numbers of memory |
 #
 # By hand: query 2, keys 1, 2, 3. Which score finds the key that is *equal*? q·k prefers 3, and q·w·k prefers 3 or 1 (or none), whatever w is.
-
-# %% [markdown]
+#
 # An additive score can do it with two hidden units: tanh(2(q−k)+1) − tanh(2(q−k)−1) is a hill over q = k. (For the +1 and −1 the query brings a 1 along, in a second column.)
 
 # %%

@@ -149,20 +149,15 @@ check("scaled_dot_layer", ScaledDot)
 panels = {}
 for way in ("-1e9 chosen", "-inf added, then 0", "-inf chosen, then 0"):
     low = np.float32(way.split()[0])
-    scores = tf.constant([[1.0, 2, 3], [1, 2, 3]])
     with tf.GradientTape() as tape:
-        tape.watch(scores)
+        tape.watch(scores := tf.constant([[1.0, 2, 3], [1, 2, 3]]))
         plus, pick = scores + np.where(allowed, 0, low), tf.where(allowed, scores, low)
         shares = tf.nn.softmax(plus if "added" in way else pick)
-        if "then 0" in way:
-            shares = tf.where(allowed, shares, 0)
+        shares = tf.where(allowed | ("then 0" not in way), shares, 0)
         loss = tf.reduce_sum(shares[:, 0]) ** 2
     panels[way] = shares.numpy(), tape.gradient(loss, scores).numpy()
-
-# %%
-slopes = [panels[way][1][0, 0] for way in ("-1e9 chosen", "-inf chosen, then 0")]
-w = 1 / (1 + np.e)  # the first weight of the open row
-claim("by hand: .24 and .11", np.allclose(slopes, 2 * (w + np.array([1 / 3, 0])) * w * (1 - w)))
+w, slopes = 1 / (1 + np.e), [gradient[0, 0] for _, gradient in panels.values()]
+claim("by hand: .24, .11", np.allclose(slopes, 2 * (w + np.array([1 / 3, 0, 0])) * w * (1 - w)))
 claim("added: clean weights, NaN gradients", np.isnan(panels["-inf added, then 0"][1][1]).all())
 claim("chosen: both clean", np.isfinite(panels["-inf chosen, then 0"]).all())
 
@@ -183,9 +178,8 @@ alt = "Three columns, weights above and gradients below. -1e9: the closed row ha
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# In the middle the weights are as they should be, and the gradient is NaN: the softmax met −∞ − (−∞), its slope is NaN, and addition hands that on (lesson 03). `where` hands 0 to every score that it did not choose. So: choose, never add, and nothing is left to chance if no NaN arises at all.
-
-# %% [markdown]
+# In the middle the weights are as they should be, and the gradient is NaN: the softmax met −∞ − (−∞), its slope is NaN, and addition hands that on (lesson 03). `where` hands 0 to every score that it did not choose. So choose, never add.
+#
 # ## 3 · Adding instead of multiplying
 #
 # Bahdanau's score adds query and key and bends the sum. With numbers instead of vectors, and all weights 1, the score is tanh(q + k):
@@ -438,10 +432,9 @@ places, floor = np.arange(8), 1e-11  # a bar of height 0 has no place on this ax
 ax.bar(places - 0.2, np.maximum(plain, floor), 0.4, label="as it is", color="#0072b2")
 ax.bar(places + 0.2, rotary, 0.4, label="rotary positions", color="#d55e00", hatch="//")
 ax.set_xticks(places, [f"{part}\n{what}" for part in parts for what in ("matrix", "bias")])
-ax.set(
-    yscale="log", ylabel="largest slope", title="The key's bias learns only where keys are turned"
-)
-ax.legend(loc="lower right", fontsize="small")
+ax.set(yscale="log", ylim=(1e-12, 1e3), ylabel="largest slope")
+ax.set_title("The key's bias learns only where keys are turned")
+ax.legend(loc="upper right", ncols=2, fontsize="small")
 alt = "Pairs of bars on a logarithmic scale, for eight arrays. All are between 0.01 and 10, but for the key's bias without positions: 1e-10 or less."
 plot.show(fig, alt=alt)
 
@@ -473,10 +466,9 @@ again, _ = twin(query, value, key, **options, return_attention_scores=True)
 print("asked for its weights:", again[1, 0, :4].numpy().round(2))
 
 # %% [markdown]
-# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself (3.13 to 3.15). Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights* (another path inside): then they are **zero**, the output is the bias, here 0. Ours are always zero.
-
-# %% [markdown]
-# Equal weights come from float32, not from a plan: Keras takes 1e9 off a closed score, and with seven digits nothing of the score is left. In float64 it is left:
+# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself (3.13 to 3.15). Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights*: then they are **zero**, and the output is the bias, here 0.
+#
+# Equal weights come from rounding: Keras takes 1e9 off a closed score, and in float32 nothing of the score is left. In float64 it is left:
 
 # %%
 wide = [x.astype("float64") for x in (query, value, key)]
@@ -544,21 +536,19 @@ def fit(name, seed):
     return model
 
 
+same = [np.full_like(test.noughts, c) for c in range(4)]  # the same noughts for every word
+best = max(np.mean(spelled_numbers.read(test.tokens, c) == test.number) for c in same)
+print(f"{'best constant':13} of 1,000 unseen numbers right: {best:.3f}")
 names = "no attention", "ours", "Keras's"
 models = {name: [fit(name, seed) for seed in seeds(3)] for name in names}
 
 # %% measured
-same = [np.full_like(test.noughts, c) for c in range(4)]  # the same noughts for every word
-best = max(np.mean(spelled_numbers.read(test.tokens, c) == test.number) for c in same)
-print(f"{'best constant':13} of 1,000 unseen numbers right: {best:.3f}")
 right = {}
 for name, found in models.items():
     right[name] = [spelled_numbers.share_read(model, test) for model in found]
     print(f"{name:13} of 1,000, three seeds:", np.round(right[name], 3))
 claim("with attention 95 of 100 or more", min(right["ours"] + right["Keras's"]) > 0.95)
 claim("without it fewer than half", max(right["no attention"]) < 0.5)
-
-# %% measured
 with tempfile.TemporaryDirectory() as folder:
     models["ours"][0].save(f"{folder}/reader.keras")
     loaded = keras.models.load_model(f"{folder}/reader.keras")
@@ -590,7 +580,7 @@ plot.show(fig, alt=alt)
 # %% [markdown]
 # ## 7 · Debug clinic: a published layer
 #
-# Now a layer that does not work: the one of a blog article that this course grew out of (its section 4.1; sources below), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find?
+# Now a layer that does not work: the one of a blog article that this course grew out of (its section 4.1; sources below), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find? The picture after it shows how far each item of a batch moves when one of them is changed.
 
 
 # %% long measured
@@ -628,9 +618,6 @@ moved = np.abs(printed(query, values)[0] - printed(changed, values)[0]).max()
 print("only item 1 was changed; item 0 moved:", bool(moved > 1e-3))
 print("arrays in W1:", len(printed.W1.weights), " in W2:", len(printed.W2.weights))
 print("Keras warned:", any("unbuilt" in str(warning.message) for warning in warned))
-
-# %% [markdown]
-# "Item 0 moved" deserves a picture. Change one item of a batch, by a random bit, and watch all: how far does each move?
 
 # %% measured
 batch, push = rng.normal(size=(2, 2, 4, 4, 4))  # queries and values of four items

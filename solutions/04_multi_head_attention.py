@@ -223,7 +223,7 @@ check("split_heads", split)
 # %% exercise="head_cost"
 factors = None  # your answer: three numbers
 ### BEGIN SOLUTION
-factors = (1, 1, 8)
+factors = (1, 1, 8)  # the width is shared; each head has a table of weights of its own
 ### END SOLUTION
 
 # %% try="head_cost"

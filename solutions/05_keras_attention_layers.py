@@ -143,7 +143,7 @@ for policy in ("float32", "float16", "mixed_float16"):
 check("scaled_dot_layer", ScaledDot)
 
 # %% [markdown]
-# Many programs set closed weights to 0 *after* the softmax, as you did. Does it matter how the scores were closed before? Three ways, weights above, gradients below:
+# Many programs set closed weights to 0 *after* the softmax. Does it matter how the scores were closed before? Three ways, weights above, gradients below:
 
 # %%
 panels = {}

@@ -197,7 +197,7 @@ ATTEND_BACKWARD = Exercise(
     without the max-shift | Your exponentials overflow where scores are large. `attention.softmax` takes the maximum off first.
     a row without keys is uniform | A query that may see no key spreads its slope evenly over all of them (the same low score for all does that). Its context is zero whatever the others are: it must add zeros.
     a row without keys is not masked | Taking the same large number off *every* score of a row changes nothing: a query that may see no key gets weights as if there were no mask. It must add nothing to any slope.
-    a row without keys is NaN | A query that may see no key gives 0/0, and one NaN row spoils `d_key` and `d_value` for all. `attention.softmax` with its mask gives zeros there.
+    a row without keys is NaN | A query that may see no key gives NaN (0/0, or −∞ − (−∞)), and one NaN row spoils `d_key` and `d_value` of its whole item. `attention.softmax` with its mask gives zeros there.
     d_context ignored | Your slopes are those of the *sum* of the context: `d_context`, the slope that arrives from behind, takes no part.
     averaged over queries | You take the mean over the queries in `d_key` and `d_value`. Slopes of something that is used several times add up: take the sum.
     added up over the batch | You add `d_key` and `d_value` up over the batch. Each item has its own keys and values.

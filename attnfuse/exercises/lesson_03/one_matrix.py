@@ -125,7 +125,7 @@ ONE_MATRIX = Exercise(
     mask after the softmax | You set weights to zero after the softmax: the others keep too little. Mask before it.
     a row without keys is uniform | A picture that may see no key spreads its slope over all of them. It must add nothing.
     a row without keys is not masked | Taking the same large number off *every* score of a row changes nothing: a picture that may see no key gets weights as if there were no mask. It must add nothing.
-    a row without keys is NaN | A picture that may see no key gives 0/0. `attention.softmax` with its mask gives zeros there.
+    a row without keys is NaN | A picture that may see no key gives NaN: 0/0, or −∞ − (−∞). `attention.softmax` with its mask gives zeros there.
     diagonal only | You go through the softmax with w(1 - w). That step was right before: `gradients.softmax_gradient`.
     softmax left out | You hand `d_weights` on as `d_scores`. That step was right before: `gradients.softmax_gradient`.
     sign turned round | The sign is turned round: asked is the slope, not a step downhill.

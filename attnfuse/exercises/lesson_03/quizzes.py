@@ -63,7 +63,7 @@ QUIZZES = [
         options={
             "All 0, and the context is 0.": "It asked nobody. Today: no slope comes back from it either.",
             "All equal.": "Some libraries do that (-1e9 for every score is a draw). It means looking at forbidden keys.",
-            "Not a number.": "0/0 is what a careless softmax returns there. Ours catches that case.",
+            "Not a number.": "A careless softmax gets 0/0 there, or −∞ − (−∞) if closed scores are −∞. Ours catches that case.",
         },
         answer=_nobody_to_see,
     ),

@@ -175,7 +175,7 @@ MANY_HEADS = Exercise(
     without the max-shift | Your exponentials overflow where scores are large. `attention.softmax` takes each row's maximum off first.
     nothing allowed, equal weights | A query that may see no key gets equal weights from you: the same low number for every score does that. It must get zeros; `attention.softmax(scores, mask)` and `attention_pooling` see to that.
     nothing allowed, not masked | Taking the same large number off *every* score of a row changes nothing: a query that may see no key weighs them as if there were no mask. In this course such a row is all zeros.
-    nothing allowed, 0/0 | A query that may see no key gets 0/0 from you, NaN. It must get zeros; `attention.softmax(scores, mask)` and `attention_pooling` see to that.
+    nothing allowed, NaN | A query that may see no key gets NaN from you: 0/0, or −∞ − (−∞). It must get zeros; `attention.softmax(scores, mask)` and `attention_pooling` see to that.
     weights averaged over the heads | You average the weights over the heads. Some libraries do that by default; here each head shows its own table, (B, N, T, S).
     heads before the batch | Your weights have the heads in front. The batch stays first: (B, N, T, S).
     outputs exchanged | You return (weights, context). Asked is (context, weights).
@@ -217,7 +217,7 @@ MANY_HEADS = Exercise(
             "masked scores set to 0": None,
             "nothing allowed, equal weights": None,
             "nothing allowed, not masked": softmax,
-            "nothing allowed, 0/0": np.nan,
+            "nothing allowed, NaN": np.nan,
         },
         "show": {
             "weights averaged over the heads": lambda weights: weights.mean(axis=1),

@@ -139,7 +139,7 @@ MULTI_HEAD_LAYER = Exercise(
     closed keys score 0 | A closed key still has the score 0 (or next to it) in the softmax, and e⁰ is 1, not nothing.
     closed rows uniform | A query that may attend to no key gets the same weight for every key. They are to be zero, so that its output is the bias: `layers.masked_softmax` does that.
     closed rows open | A query that may attend to no key gets weights as if nothing were closed. They are to be zero, so that its output is the bias: `layers.masked_softmax` does that.
-    closed rows NaN | A query that may attend to no key gets NaN: 0/0. Its weights are to be zero: `layers.masked_softmax` does that.
+    closed rows NaN | A query that may attend to no key gets NaN: −∞ − (−∞), or 0/0. Its weights are to be zero: `layers.masked_softmax` does that.
     closed rows have no output | You set the *output* of a query without an open key to zero. Its weights are zero; the output's bias stays.
     propagated mask ignored | You do not use `key_mask`. The keys announce their padding themselves: Keras hands it to `key_mask`, bool (B, S). A key is open if neither mask closes it.
     explicit mask ignored | You do not use `mask`.

@@ -632,12 +632,10 @@ def influence(layer):
     return np.transpose(moves) / np.max(moves)
 
 
-panels = {
-    "as printed": influence(printed),
-    "dot product": influence(layers.ScaledDotProductAttention()),
-}
+dot = layers.ScaledDotProductAttention()
+panels = {"as printed": influence(printed), "dot product": influence(lambda q, v: dot(q, v)[0])}
 off = ~np.eye(4, dtype=bool)
-claim("as printed: every item moves every item", panels["as printed"].min() > 0.01)
+claim("as printed: every item moves every item", panels["as printed"].min() > 1e-3)
 claim("dot product: each moves itself alone", panels["dot product"][off].max() < 1e-5)
 
 # %% measured

@@ -524,7 +524,7 @@ claim("at one rate the wrong slope ends lower", losses[-1] < ends[0.03])
 claim("eight times that rate, and the true slope ends lowest", ends[0.24] < losses[-1])
 
 # %% [markdown]
-# At the same rate the *wrong* slope ends lower than the true one. Without 1/√64 its steps are eight times as long, and here longer steps were better. No curve can tell a wrong slope from another rate. The gradient check can, in milliseconds.
+# At the same rate the *wrong* slope ends lower than the true one. Without 1/√64 its steps are eight times as long, and here longer steps were better. A missing factor is exactly another rate, so no curve can tell the two apart. The gradient check can.
 
 # %% [markdown]
 # ## 8 · Attention that learns to compare
@@ -588,7 +588,7 @@ claim("and about three of four right", 0.65 < hit < 0.85)
 claim("nine of ten answers are those of a linear rule", agree > 0.9)
 
 # %% [markdown]
-# No key gets three thousandths, but a digit's share adds up a hundred keys, and only *which* share is largest is asked. With weights so even, softmax is nearly a straight line: each digit's share is its frequency plus a bit of the picture · (that digit's mean picture − the mean of all). A blunt attention is a linear classifier, and a poor one: nobody fitted it.
+# No key gets three thousandths, but a digit's share adds up a hundred keys, and only *which* share is largest is asked. With weights so even, softmax is nearly a straight line: each digit's share is its frequency plus a bit of the picture · (that digit's mean picture − the mean of all). So blunt an attention is nearly a linear classifier, and a poor one: nobody fitted it.
 
 # %%
 raw = similarity.prepared(split)

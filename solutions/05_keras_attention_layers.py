@@ -580,7 +580,7 @@ plot.show(fig, alt=alt)
 # %% [markdown]
 # ## 7 · Debug clinic: a published layer
 #
-# Now a layer that does not work: the one of a blog article that this course grew out of (its section 4.1; sources below), as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find? The picture after it shows how far each item of a batch moves when one of them is changed.
+# Now a layer that does not work: the one of "Attention and multimodal fusion" (section 4.1), a blog article in no journal that this course grew out of, as printed but for comments and layout. Lesson 06 repairs the program around it. Read it, then run it: what do you find? The picture after it shows how far each item of a batch moves when one of them is changed.
 
 
 # %% long measured

@@ -352,10 +352,12 @@ def accuracy(model, scenes: Scenes) -> float:
     """The share of scenes whose largest output, logit or probability, is that of the label.
 
     Raises:
-        ValueError: if there is no scene.
+        ValueError: if there is no scene, or not one label for each.
     """
     if not len(scenes.labels):
         raise ValueError("no scenes: there is no share of none")
+    if np.shape(scenes.labels) != (len(scenes.images),):
+        raise ValueError(f"labels must be ({len(scenes.images)},), got {np.shape(scenes.labels)}")
     return float(np.mean(probabilities(model, scenes.images).argmax(axis=1) == scenes.labels))
 
 

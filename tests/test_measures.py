@@ -14,7 +14,8 @@ from attnfuse.data import (
 )
 
 pytest.importorskip("keras")
-from attnfuse import fusion
+from attnfuse import fusion, vision
+from attnfuse.data.clutter import Scenes
 
 TOKENS = np.full((2, 3), 3)
 WORDS = spelling.words(["cat", "dog"])
@@ -22,6 +23,7 @@ SAID = WORDS.target
 LABEL = np.arange(3)
 GRID = np.zeros((3, 3, 2))
 DAYS = np.zeros(24)
+SCENES = np.zeros((3, 24, 24, 1))
 
 
 def emptied(part):
@@ -88,6 +90,12 @@ REFUSED = {
     "a single day": (lambda: weather.days_apart(1, LABEL), r"query must be \(T,\)"),
     "gap, one forecast": (lambda: weather.gap(DAYS[:1], DAYS, DAYS), r"\(T,\)"),
     "gap of eleven days": (lambda: weather.gap(*[DAYS[:11]] * 3), "at least 12"),
+    "scenes, labels in a column": (
+        lambda: vision.accuracy(None, Scenes(SCENES, LABEL[:, None], None)),
+        r"labels must be \(3,\), got \(3, 1\)",
+    ),
+    "no scenes": (lambda: vision.accuracy(None, Scenes(SCENES[:0], LABEL[:0], None)), "no scenes"),
+    "no runs": (lambda: vision.interval([]), "at least one"),
     "one-hot of no digit": (lambda: digits.one_hot([0, -1]), "from 0 to 9"),
     "one-hot of half a digit": (lambda: digits.one_hot([0.5]), "from 0 to 9"),
     "label of one digit": (lambda: digit_pairs.label_of("unique", LABEL, LABEL[:1]), "b has shape"),

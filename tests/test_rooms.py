@@ -17,7 +17,9 @@ def within(name: str, *rooms: str) -> bool:
     return any(name == room or name.startswith(room + ".") for room in rooms)
 
 
-JUDGES = tuple(f"attnfuse.{name}" for name in ("checking", "exercises", "feedback", "grade", "cli"))
+JUDGES = tuple(
+    f"attnfuse.{name}" for name in ("checking", "exercises", "feedback", "progress", "grade", "cli")
+)
 EXPERIMENTS = [name for name in MODULES if within(name, "attnfuse.experiments")]
 LIBRARY = [name for name in MODULES if name not in ("attnfuse", *EXPERIMENTS)]
 LIBRARY = [name for name in LIBRARY if not within(name, *JUDGES)]  # what a reader builds on

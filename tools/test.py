@@ -11,6 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import browser
+import colab
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest"]
 
@@ -19,14 +22,24 @@ def steps(full: bool) -> list[tuple[str, list[str], dict[str, str]]]:
     """Name, command, and what is added to the environment."""
     rounds = {"ATTNFUSE_TEST_FULL": "1"} if full else {}
     two = ["-n", "2", "--dist", "worksteal"]
-    colab = [sys.executable, "tools/colab.py", "--if-present", *(["--full"] if full else [])]
+    on_colab = [sys.executable, "tools/colab.py", "--if-present", *(["--full"] if full else [])]
     return [
         ("lint", [sys.executable, "-m", "ruff", "check", "."], {}),
         ("format", [sys.executable, "-m", "ruff", "format", "--check", "."], {}),
         ("drift", [sys.executable, "tools/build.py", "--check"], {}),
         ("tests", [*PYTEST, "tests", *two, "--durations=10"], rounds),
-        ("colab", colab, {}),
+        ("colab", on_colab, {}),
     ]
+
+
+def left_out() -> list[str]:
+    """What this machine cannot test, and why."""
+    parts = []
+    if lacking := browser.missing():
+        parts.append(f"the first lesson in a browser, for want of {' and '.join(lacking)}")
+    if colab.python_313() is None:
+        parts.append("Colab's versions, as there is no Python 3.13")
+    return parts
 
 
 def main() -> int:
@@ -45,6 +58,8 @@ def main() -> int:
             print(f"\n{name} failed ({', '.join(times)})")
             return code
     print(f"\nall steps passed: {', '.join(times)}")
+    for part in left_out():
+        print(f"NOT TESTED: {part}")
     return 0
 
 

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from attnfuse import progress
 from attnfuse.cli import main
 from attnfuse.released import released_lessons, work_digest
 from attnfuse.work import STATE, copy_lessons
@@ -243,3 +244,12 @@ def test_a_reset_that_stops_half_way_loses_nothing(work, writes, monkeypatch, ca
     assert kept == [f"{LESSON}.mine.ipynb"]
     assert (work / kept[0]).read_text() == "my work"
     assert (work / f"{LESSON}.ipynb").read_bytes() == released_lessons()[LESSON].read_bytes()
+
+
+def test_status_says_what_is_solved_without_running_anything(work, capsys):
+    progress.record("weighted_average", False, work)
+    progress.record("weighted_average", True, work)
+    assert main(["status", "--dir", str(work)]) == 0
+    printed = capsys.readouterr().out
+    assert "weighted_average" in printed
+    assert "2 tries" in printed

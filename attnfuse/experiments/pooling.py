@@ -78,10 +78,11 @@ def repaired_program(data: Clutter, attend: Callable, seed: int, epochs: int = 1
     """Train article 1's network with this attention over maps, a mean over places and a head."""
     keras.utils.set_random_seed(seed)
     image = x = keras.Input((SIDE, SIDE, 1))
+    last = {"data_format": "channels_last"}
     for channels in (32, 64):
-        x = keras.layers.Conv2D(channels, kernel_size=(3, 3), activation="relu")(x)
-        x = keras.layers.MaxPooling2D(pool_size=(2, 2))(x)
-    x = keras.layers.GlobalAveragePooling2D()(attend(x))
+        x = keras.layers.Conv2D(channels, kernel_size=(3, 3), activation="relu", **last)(x)
+        x = keras.layers.MaxPooling2D(pool_size=(2, 2), **last)(x)
+    x = keras.layers.GlobalAveragePooling2D(**last)(attend(x))
     model = keras.Model(image, keras.layers.Dense(CLASSES, activation="softmax")(x))
     model.compile(
         "adam", "sparse_categorical_crossentropy", jit_compile=False, steps_per_execution=10

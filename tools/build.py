@@ -165,7 +165,7 @@ def _validate(lesson: Lesson) -> None:
         _validate_solution(lesson, cell)
         _validate_style(lesson, cell)
     for (role, name), line in seen.items():
-        for other in ("task", "check"):
+        for other in ("task", "try", "check"):
             if role == "exercise" and (other, name) not in seen:
                 lesson.fail(line, f'exercise="{name}" has no {other}="{name}"')
     _validate_headings(lesson)

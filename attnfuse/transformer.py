@@ -356,11 +356,13 @@ def smoothed(target: np.ndarray, classes: int, epsilon: float) -> np.ndarray:
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7.
     """
     target = np.asarray(target)
+    if target.size and target.dtype.kind not in "iu":
+        raise ValueError(f"targets must be int, got {target.dtype}")
     if not 0 <= epsilon <= 1:
         raise ValueError(f"epsilon must lie between 0 and 1, got {epsilon}")
     if target.size and not 0 <= target.min() <= target.max() < classes:
         raise ValueError(f"targets must lie between 0 and {classes - 1}")
-    return (1 - epsilon) * np.eye(classes)[target] + epsilon / classes
+    return (1 - epsilon) * np.eye(classes)[target.astype(int)] + epsilon / classes
 
 
 @serialisable

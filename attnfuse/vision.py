@@ -10,7 +10,7 @@ import numpy as np
 
 from attnfuse.data import digits
 from attnfuse.data.clutter import SIDE, Scenes
-from attnfuse.layers import Saved, bool_mask, masked_softmax, to_numpy, without_closed
+from attnfuse.layers import Saved, as_array, bool_mask, masked_softmax, to_numpy, without_closed
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
 
@@ -301,6 +301,7 @@ class SceneModel(Saved, keras.Model):
 
     def encode(self, images, training=False):
         """Images `(B, side, side, 1)` → places `(B, S, C)`."""
+        images = as_array(images)
         if tuple(images.shape[1:]) != (self.side, self.side, 1):
             raise ValueError(
                 f"images must be (B, {self.side}, {self.side}, 1), got {tuple(images.shape)}"
@@ -430,7 +431,7 @@ def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
 
 def in_box(boxes: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Which places have the middle of their patch in the box: `(B, 4)` → bool `(B, S)`."""
-    middle = centres((side // STRIDE,) * 2, STRIDE)
+    boxes, middle = np.asarray(boxes), centres((side // STRIDE,) * 2, STRIDE)
     return ((boxes[:, None, :2] <= middle) & (middle < boxes[:, None, 2:])).all(axis=2)
 
 
@@ -448,15 +449,21 @@ def occlusion_map(predict: Callable, images: np.ndarray, patch: int = STRIDE, st
         float `(B, S)`, S = (side / stride)²: probability before minus after, row by row.
 
     Raises:
-        ValueError: if the images are not square, or their side is no multiple of `stride`.
+        ValueError: if the images are not square, their side is no multiple of `stride`, or `predict` does
+            not return a row for each.
 
     Source: Zeiler & Fergus 2014, "Visualizing and Understanding Convolutional Networks", section 4.2.
     """
+    images = np.asarray(images)
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[1] % stride:
         raise ValueError(
             f"images must be (B, side, side, 1), side a multiple of {stride}; got {images.shape}"
         )
     before = np.asarray(predict(images))
+    if before.ndim != 2 or len(before) != len(images):
+        raise ValueError(
+            f"predict must return ({len(images)}, classes), a row for each image; got {before.shape}"
+        )
     rows = np.arange(len(images))
     favourite = before.argmax(axis=1)
     side = images.shape[1]
@@ -491,6 +498,7 @@ def class_activation(model: SceneModel, images: np.ndarray) -> np.ndarray:
 
 def to_picture(weights: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Weights `(…, S)` of a square map → `(…, side, side)`, each place as a square patch."""
+    weights = np.asarray(weights)
     h = round(weights.shape[-1] ** 0.5)
     if h * h != weights.shape[-1] or side % h:
         raise ValueError(

@@ -449,6 +449,20 @@ def test_no_rows():
             training.fit_small(None, x, y, 1, seed=0)
 
 
+def test_measures_of_other_shapes_are_refused():
+    model = MODELS["scenes, average"][0]()
+    with pytest.raises(ValueError, match=r"labels must be \(2,\)"):
+        vision.accuracy(model, vision.Scenes(IMAGES, np.zeros((B, 1), int), np.zeros((B, 4))))
+    with pytest.raises(ValueError, match=r"predict must return \(2, classes\)"):
+        vision.occlusion_map(lambda x: np.ones((1, 10)), IMAGES)
+    with pytest.raises(ValueError, match="targets must be int"):
+        transformer.smoothed([1.0, 2.0], 4, 0.1)
+    assert transformer.smoothed([], 4, 0.1).shape == (0, 4)
+    assert vision.to_picture([[1.0, 2, 3, 4]], side=4).shape == (1, 4, 4)
+    assert vision.in_box([[0, 0, 8, 8]]).sum() == 4
+    assert model.encode(IMAGES.tolist()).shape == (B, 4, 4)
+
+
 @pytest.mark.parametrize("warm_up", [0, 10, 100])
 def test_the_learning_rate_stays_at_its_end(warm_up):
     schedule = transformer.WarmUp(100, 1.0, warm_up)

@@ -3,6 +3,7 @@
 import re
 import sys
 
+import numpy as np
 import pytest
 
 pytest.importorskip("keras")
@@ -39,6 +40,32 @@ def test_translations(printed):
 def test_pronunciations(printed):
     lines = printed(pronunciations, "--seeds", "0", "--only", "norm after")
     assert row(lines, r"norm after +0 +\d+: \d\.\d{4} \d\.\d{4} \|")
+
+
+def test_saved_curves_of_translations():
+    saved = translations.saved()
+    for name, _, epochs, seeds in translations.RUNS:
+        assert [one["seed"] for one in saved[name]] == list(range(seeds)), name
+        assert all(len(one["curve"]) == epochs for one in saved[name])
+        assert all(len(one["forced"]) == len(one["free"]) == 8 for one in saved[name])
+
+
+def test_right_words_by_position():
+    target = np.array([[5, 6, 2, 0], [7, 2, 0, 0]])
+    written = np.array([[5, 9, 2, 4], [7, 2, 5, 0]])
+    assert translations.by_position(written[:, :3], target[:, :3]) == [1.0, 0.5, 1.0]
+
+
+def test_saved_rows_replace_their_like(monkeypatch, tmp_path):
+    for experiment, name in ((translations, "additive"), (pronunciations, "norm after")):
+        monkeypatch.setattr(experiment, "SAVED", tmp_path / f"{name}.json")
+        for row in (
+            {"seed": 1, "exact": 0.5},
+            {"seed": 0, "exact": 0.4},
+            {"seed": 1, "exact": 0.6},
+        ):
+            experiment.save({"name": name, **row})
+        assert [row["exact"] for row in experiment.saved()[name]] == [0.4, 0.6]
 
 
 def test_pooling(printed):

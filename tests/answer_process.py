@@ -13,7 +13,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "tools")]
 
 
 def find(name: str):
-    """`attend 0` is the first right answer to `attend`; `attend 0 off` gives 1.1 times its numbers."""
+    """`attend 0` is the first right answer to `attend`; `attend 0 off` gives -1.1 times its numbers."""
     exercise, number, *off = name.split()
     from test_kill_matrix import right_answers
 
@@ -33,7 +33,7 @@ def more(x):
     if isinstance(x, list | tuple):
         return type(x)(more(part) for part in x)
     try:
-        return x * 1.1
+        return x * -1.1
     except Exception:
         return x
 

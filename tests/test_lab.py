@@ -115,6 +115,8 @@ def server(tmp_path_factory):
         pass
     command = [sys.executable, "-m", "attnfuse.cli", "lab", "--no-browser", "--port", str(port)]
     environment = {key: value for key, value in os.environ.items() if key != "PYTEST_CURRENT_TEST"}
+    for kind in ("CONFIG", "DATA", "RUNTIME"):  # nothing of this user's, and nothing left behind
+        environment[f"JUPYTER_{kind}_DIR"] = str(folder / kind.lower())
     log = folder / "log"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -132,6 +134,7 @@ def server(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(timeout=30)
+    assert re.findall(r"(?m)^\[[WE] .*", log.read_text()) == []  # no warning that is none
 
 
 def call(server, path: str, post: dict | None = None):
@@ -155,7 +158,9 @@ def test_the_lessons_are_listed(server):
 def test_the_page_asks_the_network_for_nothing_and_shows_no_teachers_tools(server):
     page = call(server, "lab/tree/00_start_here.ipynb")
     assert '"news": {"disabled": true}' in page
-    assert re.search(r'"disabledExtensions": \["@jupyter/nbgrader"', page)
+    (disabled,) = re.findall(r'"disabledExtensions": \[(.*?)\]', page)
+    assert "@jupyter/nbgrader" in disabled
+    assert "@jupyterlab/apputils-extension:announcements" in disabled
 
 
 @pytest.mark.slow
@@ -165,7 +170,7 @@ def test_a_lessons_cells_run_through_the_kernel_api(server):
     kernel = json.loads(call(server, "api/kernels", post={"name": "python3"}))
     address, token = server
     channel = websocket.create_connection(
-        f"ws://{address}/api/kernels/{kernel['id']}/channels?token={token}", timeout=60
+        f"ws://{address}/api/kernels/{kernel['id']}/channels?token={token}&session_id=test", timeout=60
     )
     try:
         for source in sources[:3]:

@@ -41,6 +41,11 @@ RUNS = [
 class NormAfter(transformer.Transformer):
     """The same parts, each normalised *after* it was added, x ← norm(x + part(x)), as in Vaswani et al. 2017."""
 
+    def build(self, shapes):
+        for norm in self.norms:  # not used: the last part of each stack is normalised already
+            norm.build((None, self.width))
+            norm.trainable = False
+
     def encode(self, source, training=None):
         source = ops.convert_to_tensor(source)
         mask = ops.not_equal(source, transformer.PAD)

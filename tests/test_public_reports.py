@@ -206,14 +206,16 @@ def test_saved_models_and_layers_answer_the_same_in_a_fresh_process(tmp_path):
         model, flat = make(dtype="mixed_float16"), keras.tree.flatten(inputs)
         if name in LAYERS:
             entries = symbols(inputs)
-            model = keras.Model(keras.tree.flatten(entries), model(*entries))
+            several = keras.tree.flatten(entries)
+            model = keras.Model(several if several[1:] else several[0], model(*entries))
         outputs = arrays(model(flat if len(flat) > 1 else flat[0], training=False))
         model.save(tmp_path / f"{name}.keras")
         parts = {f"x{i}": x for i, x in enumerate(flat)}
         np.savez(tmp_path / name, **parts, **{f"y{i}": x for i, x in enumerate(outputs)})
     code = [sys.executable, "-c", LOAD, str(tmp_path)]
     done = subprocess.run(code, capture_output=True, text=True)
-    assert done.stdout.splitlines() == sorted(saved), done.stderr[-2000:]
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert set(done.stdout.splitlines()) == saved.keys()
 
 
 @pytest.fixture

@@ -170,7 +170,8 @@ def test_a_lessons_cells_run_through_the_kernel_api(server):
     kernel = json.loads(call(server, "api/kernels", post={"name": "python3"}))
     address, token = server
     channel = websocket.create_connection(
-        f"ws://{address}/api/kernels/{kernel['id']}/channels?token={token}&session_id=test", timeout=60
+        f"ws://{address}/api/kernels/{kernel['id']}/channels?token={token}&session_id=test",
+        timeout=60,
     )
     try:
         for source in sources[:3]:

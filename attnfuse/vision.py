@@ -258,13 +258,13 @@ class Positions(Saved, keras.layers.Layer):
 
 @serialisable
 class SceneModel(Saved, keras.Model):
-    """Article 1's encoder, one way to make one vector of its places, and a head of ten classes.
+    """The second article's encoder, one way to make one vector of its places, and a head of ten classes.
 
     Args:
         kind: "average", "max", "flatten", "query", "self", "self+places", "conv" or "rnn"; `NAMES`
             says what they are.
         channels: of the two convolutions.
-        normalise: batch normalisation after each convolution (article 1 has none).
+        normalise: batch normalisation after each convolution (that article has none).
         side: of the scenes; a multiple of 4.
 
     Called with images `(B, side, side, 1)`; returns logits `(B, 10)`.

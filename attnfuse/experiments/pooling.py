@@ -4,7 +4,7 @@
   time change (about six minutes on two calm cores)
 - `… --settings`: learning rates, on the validation scenes only (three minutes)
 - `… --settings --plain`: the same without batch normalisation
-- `… --repair`: article 1's program with each attention, three seeds (a minute)
+- `… --repair`: the second article's program with each attention, three seeds (a minute)
 """
 
 import statistics
@@ -62,7 +62,7 @@ def train_all(data: Clutter, kinds: Iterable[str], seeds: int = 3) -> dict[str, 
     return {kind: [train(data, kind, seed) for seed in settings.seeds(seeds)] for kind in kinds}
 
 
-# -- article 1's program, repaired ------------------------------------------------------------------
+# -- the second article's program, repaired ------------------------------------------------------------------
 
 
 def colleague(maps):
@@ -75,7 +75,7 @@ def colleague(maps):
 
 
 def repaired_program(data: Clutter, attend: Callable, seed: int, epochs: int = 10) -> keras.Model:
-    """Train article 1's network with this attention over maps, a mean over places and a head."""
+    """Train the second article's network with this attention over maps, a mean over places and a head."""
     keras.utils.set_random_seed(seed)
     image = x = keras.Input((SIDE, SIDE, 1))
     last = {"data_format": "channels_last"}

@@ -17,7 +17,7 @@
 # %% [markdown]
 # ## 1 · Cells
 #
-# A lesson is made of text and of cells with code. Click into the next cell and press **Shift + Enter**: the code runs, its result appears below, and the cursor moves on. Run every cell in order. If something looks odd, choose *Restart Kernel and Run All Cells* in the menu; it is always safe.
+# A lesson is made of text and of cells with code. Click into the next cell and press **Shift + Enter**: the code runs, its result appears below, and the cursor moves on. Run every cell in order. If something looks odd, choose *Restart Kernel and Run All Cells* in the menu: it begins anew and changes nothing that you wrote. What you have not solved yet says "not written yet", and the next cells run; an error in the cell of an answer stops it.
 
 # %% setup
 import numpy as np
@@ -26,7 +26,7 @@ from attnfuse import check, claim, hint, plot, quiz
 from attnfuse.exercises import EXERCISES
 
 # %% [markdown]
-# Three thermometers hang around a house: one in the garden, one on the balcony, one in the cellar. How warm is it outside?
+# Three thermometers hang in and around a house: one in the garden, one on the balcony, one in the cellar. How warm is it outside?
 
 # %%
 place = ["garden", "balcony", "cellar"]
@@ -36,12 +36,14 @@ print(f"plain average: {value.mean():.2f} °C")
 # %% [markdown]
 # ## 2 · Not everybody counts the same
 #
-# The cellar pulls the average down, and nobody asked about the cellar. So give each thermometer **parts**, as in a recipe: how much it has to say about *outside*. By hand: the garden gets 2 parts, the balcony 1, the cellar 1.
+# The cellar pulls the average down: it feels the weather only through its walls. The balcony's thermometer hangs in the sun. So give each thermometer **parts**, as in a recipe: how much it has to say about *outside*. By hand: the garden gets 2 parts, the balcony 1, the cellar 1.
 #
-# Parts × value, added up: 2·21 + 1·23 + 1·12 = 77. All parts together: 4. The **weighted average** is 77 / 4 = 19.25.
+# Parts × value, added up, stands above the line, all parts together below. That is the **weighted average**:
+#
+# $$\frac{2\cdot 21 + 1\cdot 23 + 1\cdot 12}{2 + 1 + 1} = \frac{77}{4} = 19.25$$
 
 # %% [markdown]
-# The same in another order: divide the parts by their sum first. What comes out are the **weights**. They sum to 1, whatever the parts were; the whole course means this when it says *weights*.
+# The same in another order: divide the parts by their sum first. What comes out are the **weights**. Whatever positive parts you begin with, they sum to 1; the whole course means this when it says *weights*. (One exception, in lesson 01: where nothing may count, all are 0.)
 
 # %%
 parts = np.array([2.0, 1.0, 1.0])
@@ -65,7 +67,7 @@ plot.show(fig, alt="Bars of three weights: garden 0.50, balcony 0.25, cellar 0.2
 # %% [markdown]
 # ## 3 · How a check works
 #
-# Every exercise has a check. It tries your answer on fresh random numbers and compares it with the definition. If they differ, it looks whether your answer behaves like one of the wrong ones it has a sentence for. Here somebody forgot the parts. Read what the check says before you solve the exercise yourself.
+# Every exercise has a check. It tries a function on fresh random numbers and compares what comes out with the definition, mostly to six digits; a prediction it compares with the right one. If they differ, it looks whether your answer behaves like one of the wrong ones it has a sentence for. Here somebody forgot the parts. Read what the check says before you solve the exercise yourself.
 
 
 # %%
@@ -80,7 +82,7 @@ print(f"\nIt has a sentence for {len(exercise.slips)} wrong answers to this exer
 # %% [markdown]
 # From top to bottom: what probably went wrong, what was checked, the first numbers that showed it (the cases begin small), and where to read again.
 #
-# The numbers are drawn anew each time. The last line names their **seed**, the number that random numbers grow from: `check("weighted_average", weighted_average, seed=1)` tries the same cases once more.
+# The numbers are drawn anew each time. "Same case again" names their **seed**, the number that random numbers grow from: `check("weighted_average", weighted_average, seed=1)` tries the same cases once more.
 
 # %% [markdown]
 # Three rules hold in all lessons. A function gets NumPy arrays unless the task says otherwise. It may return a list where an array is asked for. It must not change what it was given.
@@ -118,14 +120,17 @@ check("weighted_average", weighted_average)
 # %% [markdown]
 # ## 4 · Questions
 #
-# Lessons also ask questions. They carry no points: write a letter between the quotes, run the cell, and read why. The other letters have something to say, too.
+# Lessons also ask questions. They carry no points: write a letter between the quotes, run the cell, and read why.
 
 # %% quiz="00-doubling"
+
+# %%
+quiz("00-doubling", "c")  # a wrong letter says why not
 
 # %% [markdown]
 # ## What to remember
 #
-# - Run the cells in order; *Restart and Run All* is always safe.
+# - Run the cells in order; *Restart and Run All* begins anew and keeps what you wrote.
 # - A check shows a case that fails, small ones first. `seed=` repeats it.
 # - Parts divided by their sum are weights; weights sum to 1.
 # - Attention is a weighted average whose weights depend on the question.

@@ -14,7 +14,7 @@ def _effect_of_doubling() -> int:
 
 OPTIONS = {
     "It doubles.": "Parts × value doubles, and so does the sum you divide by.",
-    "Nothing.": "The 2 stands above and below the line and cancels: the weights are the same.",
+    "Nothing.": "(2 × parts × value, added up) / (2 × parts, added up): the 2 stands above and below the line and cancels.",
     "It moves towards the plain average.": "The weights stay what they were: parts divided by all parts.",
 }
 QUIZZES = [

@@ -21,7 +21,7 @@ QUIZZES = [
         question="The query is (1, 1). Which key has the larger dot product with it?",
         options={
             "(1, 1), the query itself": "Its dot product is 2. The other key is further away but longer: 3.",
-            "(3, 0)": "3 against 2. A dot product is nearness only for keys of one length: a modality with longer features is heard more.",
+            "(3, 0)": "3 against 2. A dot product is nearness only for keys of one length: a modality with longer features may be heard more.",
         },
         answer=lambda: int(np.argmax(np.array([[1, 1], [3, 0]]) @ [1, 1])),
     ),

@@ -1,8 +1,8 @@
 """What a check cannot see in an object: that its cell is as it was released, or stopped half-way.
 
 `watch()` follows the cells that this notebook's kernel runs (IPython's events), and does two things
-with a cell before it runs: a try-it cell whose answer is not written yet says so instead of running,
-and in `quiz("id", b)` the letter gets its quotes. Outside IPython nothing is watched.
+with a cell before it runs: one whose answer is not written yet, or was never run, says so instead of
+running, and in `quiz("id", b)` the letter gets its quotes. Outside IPython nothing is watched.
 """
 
 import ast
@@ -65,10 +65,16 @@ class Watch:
         quote_letters(tree)
         source = ast.unparse(tree)
         self.read = names_read(source)
+        never = sorted(self.read & answer_names() - self.shell.user_ns.keys())
         missing = sorted(self.unwritten & self.read)
-        if not missing or find_check({"source": source}):
+        if never:
+            text = f"run the cell of {', '.join(never)} first"
+        elif missing and not find_check({"source": source}):
+            text = f"not written yet: {', '.join(missing)}"
+        else:
             return tree
-        return ast.parse(f"print({'not written yet: ' + ', '.join(missing)!r})")
+        stop = "__import__('attnfuse.feedback').feedback.stop"
+        return ast.parse(f"{stop if find_check({'source': source}) else 'print'}({text!r})")
 
     def trouble(self, names) -> Trouble | None:
         for name in sorted(names):
@@ -101,16 +107,28 @@ def trouble(names=None) -> Trouble | None:
 
 
 @cache
-def stubs() -> frozenset[str]:
-    """The form of every answer's cell as it was released."""
+def _released() -> tuple[str, ...]:
+    """Every answer's cell as it was released."""
     try:
         lessons = released_lessons()
     except FileNotFoundError:
-        return frozenset()
+        return ()
     notebooks = (json.loads(path.read_text(encoding="utf-8")) for path in lessons.values())
     cells = (cell for notebook in notebooks for cell in code_cells(notebook))
     answers = (cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("solution"))
-    return frozenset(form(cell["source"]) for cell in answers)
+    return tuple(cell["source"] for cell in answers)
+
+
+@cache
+def stubs() -> frozenset[str]:
+    """The form of every answer's cell as it was released."""
+    return frozenset(map(form, _released()))
+
+
+@cache
+def answer_names() -> frozenset[str]:
+    """The names that answers have."""
+    return frozenset(name for source in _released() for name in bound(source))
 
 
 def form(source: str) -> str:

@@ -62,7 +62,8 @@ def desk(tmp_path_factory):
     sources += ["def softmax(scores):\n    return scores", TRY, CHECK, MISSPELT, CHECK]
     sources += ["softmax = 1 / 0", CHECK, RIGHT, CHECK, CHECK]
     sources += ["prediction = None\n# my guess\npass", "print(prediction[0])"]
-    sources += ['check("no_query", prediction)', 'quiz("00-doubling", b)', PICTURE]
+    sources += ['check("no_query", prediction)', 'quiz("00-doubling", b)']
+    sources += ['check("pool", pool)', "print(pool(1, 2))", "print(nobody)", PICTURE]
     notebook = run(*sources, folder=folder)
     return notebook, folder
 
@@ -111,6 +112,11 @@ class TestInAKernel:
     def test_an_unwritten_prediction(self, shown):
         assert shown[18][1] == "not written yet: prediction"
         assert plain_error(shown[19][1]) == "[NotWritten] not written yet: prediction"
+
+    def test_an_answer_whose_cell_never_ran(self, shown):
+        assert plain_error(shown[21][1]) == "[NotWritten] run the cell of pool first"
+        assert shown[22][1] == "run the cell of pool first"
+        assert "name 'nobody' is not defined" in plain_error(shown[23][1])  # no answer's name
 
     def test_a_letter_needs_no_quotes(self, shown):
         assert shown[20][1].startswith("✓ b) ")

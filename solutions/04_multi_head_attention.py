@@ -2,10 +2,10 @@
 # jupyter:
 #   attnfuse:
 #     title: Multi-head attention and positions
-#     sentence: Attention with several heads and a sense of place, put together by hand until it reads number words without a mistake.
-#     you_will: [split attention into heads and merge them without mixing up words, show what attention without positions cannot tell apart and repair it with turning vectors, set two heads by hand that read number words exactly]
+#     sentence: Attention with several heads and a sense of place, put together by hand until it reads number words.
+#     you_will: [split attention into heads and merge them without mixing up words, show what attention without positions cannot tell apart and repair it with turning vectors, set two heads by hand that read number words]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product]
-#     minutes: 60
+#     minutes: 75
 #     seconds: 10
 #     keras: false
 #   kernelspec:
@@ -39,7 +39,7 @@ rng = np.random.default_rng(0)
 #
 # Our example is reading: number words in, the number out. The next cell shows four numbers made of the same five words and a full stop.
 #
-# "Two" is worth 2, 200, 2,000 or 200,000 in them: its noughts come from elsewhere. Is the **next** word "hundred"? Is there a **later** "thousand"?
+# "Two" is worth 2, 2,000 or 200,000 in them: its noughts come from elsewhere. Is the **next** word "hundred"? Is there a **later** "thousand"?
 #
 # | in 203,000 | next "hundred" | later "thousand" | worth |
 # |---|---|---|---|
@@ -74,7 +74,7 @@ claim("the rule reads all 2,000 numbers", np.array_equal(read, numbers))
 # %% [markdown]
 # ## 2 · One head, one mixture
 #
-# Let attention fetch the noughts: "hundred" has the value 2, "thousand" 3, every other word 0. In 203,000, "two" finds *both*. One softmax hands out **one** unit of attention, so they share it:
+# Let attention fetch the noughts: "hundred" has the value 2, "thousand" 3, every other word 0. In 203,000, "two" finds *both*. One **head**, that is one softmax with scores of its own, hands out **one** unit of attention, so they share it:
 #
 # | | for "two" | for "three" |
 # |---|---|---|
@@ -149,7 +149,7 @@ clean, noisy, two = curves.values()
 claim("one head: few up to 0.5, all from 0.8", max(clean[:4]) < 0.05 and min(clean[5:]) == 1)
 claim("one head, noisy: at its best between .1 and .2", 0.1 < max(noisy) < 0.2)
 claim("two, noisy: nearly all up to 0.5, then few", min(two[:4]) > 0.95 and max(two[7:]) < 0.05)
-ax = plot.lines(rest, curves, "One head must whisper, two may speak up", "share at rest")
+ax = plot.lines(rest, curves, "Read out linearly, one head must whisper, two may speak up", "")
 ax.set(xlabel="share of attention at rest when one thing is found", ylabel="numbers read right")
 alt = "Share of numbers read right over the share of attention at rest. One head is near 0 up to 0.5 and at 1 from 0.8 on; with noise it never passes 0.2. Two heads with noise stay near 1 up to 0.5, then fall to 0."
 plot.show(ax.figure, alt=alt)
@@ -158,7 +158,7 @@ plot.show(ax.figure, alt=alt)
 # Left, a decisive head reads almost no number. Once 0.8 of its attention rests, it reads all of them, but with noise hardly one in five at its best. Two noisy heads read nearly all while they speak up; where they whisper, noise drowns them, too.
 
 # %% [markdown]
-# So "one head cannot" would be too strong. (A read-out that is not linear could also learn that ½ means found.) What is certain: of one unit, what one find gets, another loses. A second head has a second unit to spend.
+# So "one head cannot" would be too strong. What is certain: all finds of one head share one unit. A second head has a second unit to spend.
 
 # %% [markdown]
 # ## 3 · Split, attend, merge
@@ -250,9 +250,9 @@ for N in (1, 8, 64):
 # One price is hidden: a head's scores are products of rows of width H, so their table has at most **rank H** (H independent rows). Very narrow heads can express fewer patterns (Bhojanapalli et al. 2020).
 
 # %% [markdown]
-# ## 5 · The whole of it, and a bug
+# ## 5 · All heads at once, and a bug
 #
-# Multi-head attention, as a colleague wrote it. All inputs come projected. It passes its test, and that test has one head.
+# Multi-head attention, as a colleague wrote it. All inputs come projected; $W^O$ is left to the caller. It passes its test, and that test has one head and one text.
 
 
 # %%
@@ -281,7 +281,7 @@ for B, heads, masked in ((2, 3, False), (2, 3, True), (3, 3, True), (1, 3, True)
     print(f"{B} text{'s' * (B > 1)}, {heads} heads, {'a mask' if masked else 'no mask'}: {said}")
 
 # %% [markdown] task="many_heads"
-# With several heads the function above is wrong, and, as you see, it says so only where a mask meets another number of texts than heads (and not one text). **There are three faults.** Find them and write `many_heads(query, key, value, heads, mask=None)`.
+# With several heads, or several texts and a mask, the function above is wrong, and, as you see, it says so only where a mask meets another number of texts than heads (and not one text). **There are three faults.** Find them and write `many_heads(query, key, value, heads, mask=None)`.
 #
 # - `query` is `(B, T, N·H)`, `key` `(B, S, N·H)`, `value` `(B, S, N·V)`; `heads` is N.
 # - `mask` is None or bool `(B, T, S)`: the same for all heads of an item.
@@ -367,7 +367,7 @@ print(f"a reader without positions is right for at most {len(sizes) / len(group)
 # %% [markdown]
 # ## 7 · Clock hands
 #
-# Nine numbers in a hundred, at best: a word has to say where it stands. How can a vector do that? Take the hand of a clock that turns a quarter from word to word, (sin, cos):
+# Nine numbers in a hundred, at best: a word has to say where it stands. How can a vector do that? Take the hand of a clock that turns a quarter from word to word, clockwise, (sin, cos):
 #
 # | place | 0 | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|---|
@@ -385,7 +385,7 @@ left.imshow(codes[:40], aspect="auto", cmap="viridis", vmin=-1, vmax=1, interpol
 left.set_title("sixteen columns, eight hands", fontsize="medium")
 left.set(xlabel="column", ylabel="place")
 products = {f"place {t}": codes[t] @ codes[t + gaps].T for t in (50, 150)}
-plot.lines(gaps, products, "the same from any place", "distance in words", "dot product", ax=right)
+plot.lines(gaps, products, "the same from two places", "distance in words", "dot product", ax=right)
 near, far = products.values()
 claim("only the distance counts", np.allclose(near, far))
 claim("most alike at 0", near[40] == near.max())
@@ -398,7 +398,7 @@ plot.show(fig, alt=alt)
 # Left, fast hands change from row to row, slow ones hardly. Right, both curves are one: highest at distance 0, ripples from the fastest hand (round in 2π ≈ 6 words), wider waves from the second (20 words). One matrix moves *every* place five words ahead (the next code cell finds it): a projection can learn that.
 
 # %% [markdown]
-# The codes are **added** to the words before the projections. A score is then word · word + word · place + place · word + place · place; the middle two depend on absolute places.
+# The codes are **added** to the words before the projections. A score is then word · word + word · place + place · word + place · place; the middle two depend on absolute places (after projections the last one, too).
 #
 # Added to the *context* they come too late: "two" stands first in 203,000 and in 200,003, and the same code on the same context leaves the two alike.
 
@@ -419,7 +419,7 @@ claim("codes added to the words: it is not", np.abs(early[0] - early[1]).max() >
 # %% [markdown]
 # ## 8 · Turn instead of add
 #
-# **Rotary** positions make the query and the key themselves the hands. Each pair of their numbers is one hand and turns by the angle of its place; hands have the speeds of section 7. By hand: a quarter turn per word, which makes (−b, a) of (a, b). The query is (1, 0), the key (0, 1):
+# **Rotary** positions make the query and the key themselves the hands. Each pair of their numbers is one hand and turns by the angle of its place; hands have the speeds of section 7. By hand: a quarter turn per word, counter-clockwise this time, which makes (−b, a) of (a, b). The query is (1, 0), the key (0, 1):
 #
 # | places | distance | query | key | product |
 # |---|---|---|---|---|
@@ -437,10 +437,11 @@ for t in (20, 40, 60):
     added[f"query at {t}"] = (k + codes[t + gaps]) @ (q + codes[t])
     keys = attention.rotary(np.tile(k, (21, 1)), t + gaps)
     turned[f"query at {t}"] = keys @ attention.rotary(q[None], [t])[0]
-fig, axes = plot.figure(2)
+fig, axes = plot.figure(2, sharey=True)
 for ax, table, name in zip(axes, (added, turned), ("codes added", "turned"), strict=True):
     plot.lines(gaps, table, name, "distance to the key", "score", ax=ax, legend="")
-axes[1].legend(loc="lower right", fontsize="small")
+    ax.legend(loc="upper left", fontsize="x-small")
+axes[0].set_ylim(-5, 14)
 fig.suptitle("Turned, the same words at the same distance score the same")
 spread = [np.ptp(list(table.values()), axis=0).max() for table in (added, turned)]
 claim("the curves differ when codes are added, and only then", spread[0] > 0.5 > 1e-9 > spread[1])
@@ -477,10 +478,13 @@ def rotary_heads(query, key, value, heads):
 
 
 # %% try="rotary_heads"
+seen = []
 for number in (203_000, 302_000, 200_003, 300_002):  # as in section 6, now with positions
     x = np.array([[vectors[word] for word in words(number)]])
     context, _ = rotary_heads(**project(x, projections), heads=3)
-    print(f"{number:7,}: 'two' gets", context[0, words(number).index("two"), :4].round(3), "…")
+    seen.append(context[0, words(number).index("two"), :4].round(3))
+    print(f"{number:7,}: 'two' gets", seen[-1], "…")
+print("four different vectors:", len(np.unique(seen, axis=0)) == 4)
 
 # %% check="rotary_heads"
 check("rotary_heads", rotary_heads)
@@ -492,16 +496,16 @@ check("rotary_heads", rotary_heads)
 
 # %% [markdown]
 # - **First: next word.** Keys are alike; the query is turned one word ahead.
-# - **Second: later "thousand".** Its key hangs a quarter turn back: the cosine becomes sin(distance/10). That is positive for a word up to 31 places *later*, negative up to 31 earlier; our texts have twelve words. Otherwise "." wins, on the slowest hand.
+# - **Second: later "thousand".** Its key hangs a quarter turn back: the cosine becomes sin(distance/10). That is positive for a word up to 31 places *later*, negative up to 31 earlier; our texts have twelve words at most. Otherwise "." wins, on the slowest hand.
 
 # %%
 matrices = query_matrix, key_matrix, value_matrix = [np.zeros((4, size)) for size in (16, 16, 2)]
 two_hands = np.array([[1.0, 0, 1, 0, 0, 0, 0, 0]])
 key_matrix[0, :8] = two_hands  # first head: every word offers the same
-query_matrix[0, :8] = 100 * attention.rotary(two_hands, [1])  # and asks one word ahead
+query_matrix[0, :8] = 100 * attention.rotary(two_hands, [1])  # one ahead: 71; elsewhere: below 64
 query_matrix[0, [10, 14]] = 1  # the second head asks with its second and fourth hand
-key_matrix[2, 11] = -600  # "thousand": a quarter turn behind, on the second hand
-key_matrix[3, 14] = 30  # ".": the slowest hand, nearly the same from everywhere
+key_matrix[2, 11] = -600  # "thousand", a quarter turn behind: 21 or more if later, else 0 or less
+key_matrix[3, 14] = 30  # ".", the slowest hand: 11 from everywhere, so between the two
 value_matrix[1, 0], value_matrix[2, 1] = 2, 3  # the noughts they bring: one column for each head
 flags = np.stack([np.ones(text.shape), hundred, thousand, text == "."], axis=-1)  # (B, T, 4)
 share, extra = {}, {"heads": 2, "mask": (text != "")[:, None]}  # nobody looks at padding
@@ -557,14 +561,14 @@ def look(steps):
 
 
 # %% try="set_head"
-twelve = text[numbers > 900_000][0]
 alike = np.tile([1.0, 0, 1, 0, 0, 0, 0, 0], (12, 1))
 fig, axes = plot.figure(3, size=(7, 2.6), sharey=True)
 for ax, steps in zip(axes, (-1, 0, 2), strict=True):
     asking = np.tile(look(steps), (12, 1))
     _, table = attention.multi_head_attention(asking, alike, alike, heads=1, rotate=True)
     plot.attention_map(table[0], [], [], f"steps = {steps}", ax=ax, bar=ax is axes[2])
-fig.suptitle("Each word looks as many places on as you told it")
+    ax.set(xticks=range(0, 12, 4), yticks=range(0, 12, 4))
+fig.suptitle("Each word looks as many places on as you told it, where there is one")
 plot.show(fig, alt="Three maps of twelve words: what your query attends to for -1, 0 and 2 steps.")
 
 # %% check="set_head"
@@ -615,11 +619,11 @@ check("rotate", turn)
 #
 # | score | parameters | multiplications | when |
 # |---|---|---|---|
-# | dot product q·k | 0 | TSD | equal widths, one matrix product: fastest |
+# | dot product q·k | 0 | TSD | equal widths; one matrix product |
 # | bilinear qᵀWk | D² | TD² + TSD | widths differ, or "alike" is not what you look for |
 # | additive u·tanh(W₁q + W₂k) | 2DA + A | (T+S)DA + TSA, and TSA tanh | a score that bends; needs T×S×A numbers of memory |
 #
-# By hand: query 2, keys 1, 2, 3. Which score finds the key that is *equal*? q·k prefers 3, and q·w·k prefers 3 or 1 (or none), whatever w is.
+# By hand: query 2, keys 1, 2, 3. Which score finds the key that is *equal*? q·k prefers 3, and q·w·k only rises or only falls with k: it prefers 3 or 1 (or none), whatever w is.
 #
 # An additive score can do it with two hidden units: tanh(2(q−k)+1) − tanh(2(q−k)−1) is a hill over q = k. (For the +1 and −1 the query brings a 1 along, in a second column.)
 
@@ -645,12 +649,12 @@ times = 1e3 * np.diff([start, middle, perf_counter()])
 print("256 queries and keys: bilinear {:.0f} ms, additive {:.0f} ms".format(*times))
 
 # %% [markdown]
-# A bilinear score *is* a dot product after projections ($W = W_Q W_K^\top$), so heads get by with dot products. Additive scores bend, and take longer. That both do equally well at small widths, and that dot products lag at large ones unless divided by √d, Vaswani et al. (2017) report from Britz et al. (2017), who trained translators with either.
+# A bilinear score *is* a dot product after projections ($W = W_Q W_K^\top$), so heads get by with dot products. Additive scores bend, and took longer here although they multiply less (A = 64): each of T×S×A numbers is written, bent and read, in no matrix product. That both do equally well at small widths, and that dot products lag at large ones unless divided by √d, Vaswani et al. (2017) report from Britz et al. (2017), who trained translators with either.
 
 # %% [markdown]
 # ## 11 · The same in Keras
 #
-# `keras.layers.MultiHeadAttention` holds its projections as (D, N, H): the split is built in. Reshaped, they fit our function. Item 1 may see nothing: asked for its weights, the layer shows zeros (lesson 05: not always).
+# `keras.layers.MultiHeadAttention` holds its projections as (D, N, H): the split is built in. Reshaped, they fit our function. Item 1 may see nothing: asked for its weights, the layer shows zeros. (Not asked, it does something else: lesson 05.)
 
 # %% measured
 # Where Keras is not installed, this prints nothing.

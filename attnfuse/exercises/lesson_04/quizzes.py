@@ -37,7 +37,7 @@ QUIZZES = [
             "2": "All the weight on the first key gives 2 (as nearly as you like).",
             "5.3": "Many weights do: mostly the 5, and a little of the 9.",
             "8.9": "Nearly all the weight on the third key gives that.",
-            "9.5": "Weights are positive and sum to 1, so the context is an average. It never exceeds the largest value. Keep that in mind for section 2.",
+            "9.5": "Weights are not negative and sum to 1, so the context is an average. It never exceeds the largest value. Keep that in mind for section 2.",
         },
         answer=_impossible_context,
     ),

@@ -4,8 +4,8 @@
 #     title: Attention layers in Keras
 #     sentence: Attention as Keras layers that mask, save and train as built-in ones do, compared with Keras's own, and a clinic of bugs that were published.
 #     you_will: [write attention layers that keep their promises with masks and in half precision and when saved, say where Keras's own layers differ from each other and why, repair published attention code and prove it by behaviour]
-#     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 04_multi_head_attention]
-#     minutes: 60
+#     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 03_attention_gradients, 04_multi_head_attention]
+#     minutes: 80
 #     seconds: 35
 #     keras: true
 #   kernelspec:
@@ -58,7 +58,7 @@ for name, y in {"Embedding": x, "Dense": keras.layers.Dense(8)(x), "2 * x": 2 * 
     print(f"after {name:10} mask:", np.asarray(getattr(y, "_keras_mask", "lost")).tolist())
 
 # %% [markdown]
-# A layer passes the mask on. The plain operation `2 * x` loses it without a word: put operations into layers.
+# A layer passes the mask on unless it says otherwise. The plain operation `2 * x` loses it: put operations into layers.
 #
 # ## 2 · What a layer promises
 #
@@ -79,18 +79,18 @@ for dtype in ("float32", "float16"):
                 shares = layers.masked_softmax(scores, allowed)
             else:
                 shares = ops.softmax(ops.where(allowed, scores, ops.cast(float(low), dtype)))
-            loss = tf.reduce_sum(shares[:, 0]) ** 2  # any loss of both rows
+            loss = tf.reduce_sum(shares[:, 0]) ** 2  # it couples the rows: a sum, squared
         slope = tape.gradient(loss, scores).numpy()[0].round(2)
         first, second = shares.numpy().round(2)
         print(f"{dtype} {low:>12}: {first} {second} gradient of the first row {slope}")
 
 # %% [markdown]
-# Minus infinity makes NaN of the second row: softmax takes the largest score off each, and −∞ − (−∞) is NaN. One is enough: the loss is NaN, and with it the gradient of the *first* row. In float16, -1e9 does the same: that type ends at -65,504, and what lies beyond is −∞.
+# Minus infinity makes NaN of the second row: softmax takes the largest score off each, and −∞ − (−∞) is NaN. One is enough: the loss is NaN, and with it, as this loss squares a sum over both rows, the gradient of the *first* row. In float16, -1e9 does the same: that type ends at -65,504, and what lies beyond is −∞.
 
 # %% [markdown]
-# With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see. And that reaches the first row: its gradient is .24 where it should be .11.
+# With a low number that exists, a closed row becomes *uniform*: it attends to everything it must not see. Where a loss couples the rows, that reaches the first row: its gradient is .24 where it should be .11.
 #
-# Why? The loss is the square of the first column's sum, so its slope is 2 · sum · w(1−w), with w = .27: 2 · .27 · .197 = **.11**. The closed row adds .33 to the sum: 2 · .60 · .197 = **.24**. (The picture after your answer asserts it.)
+# Why? Our loss is the square of the first column's sum, so its slope is 2 · sum · w(1−w), with w = .27: 2 · .27 · .197 = **.11**. The closed row adds .33 to the sum: 2 · .60 · .197 = **.24**. (The picture after your answer asserts it.)
 
 # %% [markdown] task="scaled_dot_layer"
 # We want zeros in a closed row, and no trace of it in any gradient.
@@ -143,11 +143,12 @@ for policy in ("float32", "float16", "mixed_float16"):
 check("scaled_dot_layer", ScaledDot)
 
 # %% [markdown]
-# Many programs set closed weights to 0 *after* the softmax. Does it matter how the scores were closed before? Three ways, weights above, gradients below:
+# Many programs set closed weights to 0 *after* the softmax. Does it matter how the scores were closed before? Four ways, weights above, gradients below:
 
 # %%
 panels = {}
-for way in ("-1e9 chosen", "-inf added, then 0", "-inf chosen, then 0"):
+ways = "-1e9 chosen", "-1e9 added, then 0", "-inf added, then 0", "-inf chosen, then 0"
+for way in ways:
     low = np.float32(way.split()[0])
     with tf.GradientTape() as tape:
         tape.watch(scores := tf.constant([[1.0, 2, 3], [1, 2, 3]]))
@@ -157,14 +158,14 @@ for way in ("-1e9 chosen", "-inf added, then 0", "-inf chosen, then 0"):
         loss = tf.reduce_sum(shares[:, 0]) ** 2
     panels[way] = shares.numpy(), tape.gradient(loss, scores).numpy()
 w, slopes = 1 / (1 + np.e), [gradient[0, 0] for _, gradient in panels.values()]
-claim("by hand: .24, .11", np.allclose(slopes, 2 * (w + np.array([1 / 3, 0, 0])) * w * (1 - w)))
-claim("added: clean weights, NaN gradients", np.isnan(panels["-inf added, then 0"][1][1]).all())
-claim("chosen: both clean", np.isfinite(panels["-inf chosen, then 0"]).all())
+claim("by hand: .24, .11", np.allclose(slopes, 2 * (w + np.eye(4)[0] / 3) * w * (1 - w)))
+spoilt = [np.isnan(panels[way]).any() for way in ways]
+claim("NaN only where -inf is added", spoilt == [False, False, True, False])
 
 # %%
-fig, axes = plot.figure(3, 2, size=(7, 3.4), sharex=True, sharey=True)
+fig, axes = plot.figure(4, 2, size=(8, 3.6), sharex=True, sharey=True)
 for column, (way, pair) in zip(axes.T, panels.items(), strict=True):
-    column[0].set_title(way, fontsize="medium")
+    column[0].set_title(way.replace(", ", ",\n"), fontsize="medium")
     for ax, table in zip(column, pair, strict=True):
         ax.imshow(np.abs(table), vmin=0, vmax=1, cmap="viridis", aspect="auto")
         for (row, place), x in np.ndenumerate(table):
@@ -174,11 +175,11 @@ for column, (way, pair) in zip(axes.T, panels.items(), strict=True):
 for ax, name in zip(axes[:, 0], ("weights", "gradient"), strict=True):
     ax.set_ylabel(name)
 fig.suptitle("A clean forward pass may hide a spoilt backward pass")
-alt = "Three columns, weights above and gradients below. -1e9: the closed row has the weights 0.33, and the open row the gradient 0.24 and -0.24. Minus infinity added, then 0: weights 0, but the closed row's gradient is NaN. Minus infinity chosen, then 0: weights 0, gradient 0.11 and -0.11 in the open row, 0 in the closed one."
+alt = "Four columns, weights above and gradients below. -1e9 chosen: the closed row has the weights 0.33, and the open row the gradient 0.24 and -0.24. -1e9 added, then 0: weights 0, gradient 0.11 and -0.11 in the open row. Minus infinity added, then 0: weights 0, but the closed row's gradient is NaN. Minus infinity chosen, then 0: as with -1e9 added."
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# In the middle the weights are as they should be, and the gradient is NaN: the softmax met −∞ − (−∞), its slope is NaN, and addition hands that on (lesson 03). `where` hands 0 to every score that it did not choose. So choose, never add.
+# In the third the weights are as they should be, and the gradient is NaN: the softmax met −∞ − (−∞), its slope is NaN, and addition hands that on (lesson 03). `where` hands 0 to every score that it did not choose. A number that exists may be added, −∞ not: choose it.
 #
 # ## 3 · Adding instead of multiplying
 #
@@ -245,7 +246,8 @@ layer.build((1, 2, 1), (1, 2, 1), (1, 2, 1))
 layer.set_weights([np.ones(w.shape) for w in layer.get_weights()])
 one = np.array([[[0.0], [2.0]]])  # keys 0 and 2; queries 0 and 3
 print(np.asarray(layer(np.array([[[0.0], [3.0]]]), one, one)[1]).round(2))  # the table above
-print("kept for saving:", {name: layer.get_config().get(name) for name in ("name", "units")})
+again = Additive.from_config(layer.get_config())
+print("made again:", again.name, "with", again.units, "units")
 
 # %% check="additive_layer"
 check("additive_layer", Additive)
@@ -293,12 +295,12 @@ for name, scores in table.items():
 # %% [markdown]
 # Without a bend, v·(Wq + Uk) = v·Wq + v·Uk. The first part is the same for every key, and softmax sees differences only: it cancels. Every query gets one and the same row.
 #
-# The bend must happen where query and key *meet*. relu bends at 0: while some units are off and others on, it will do. The last line adds 20 to every unit, so all are on, nothing bends, and the query is forgotten again.
+# The bend must happen where query and key *meet*. relu bends at 0: it will do if a unit is on for one key and off for another. The last line adds 20 to every unit, so all are on, nothing bends, and the query is forgotten again.
 
 # %% [markdown]
 # ## 4 · Several heads
 #
-# The Transformer's layer has eight arrays: a matrix and a bias for query, key, value and output. Its call gets two masks: `mask` is explicit, `key_mask` comes by itself. Keras fills a parameter called `<argument>_mask` with the mask which that argument carries.
+# Our layer has eight arrays, as Keras's has: a matrix and a bias for query, key, value and output. Its call gets two masks: `mask` is explicit, `key_mask` comes by itself. Keras fills a parameter called `<argument>_mask` with the mask which that argument carries.
 
 # %% [markdown] task="multi_head_layer"
 # Write `call`; the rest is given.
@@ -372,7 +374,8 @@ table = keras.Model(read, layer(embedded, embedded, embedded, return_weights=Tru
 small = keras.Model(read, layer(embedded, embedded, embedded))
 small.compile("adam", "mse", jit_compile=False)
 small.fit(tokens, np.zeros((3, 6, 8)), verbose=0)
-print("forty:", table(tokens)[1, 0, 0].numpy().round(2), " empty:", table(tokens)[2, 0, 0].numpy())
+shares = table(tokens)[:, 0, 0].numpy().round(2)
+print("the last place is padding, its weight 0:", shares[1], "empty row:", shares[2])
 with tempfile.TemporaryDirectory() as folder:
     small.save(f"{folder}/small.keras")
     again = keras.models.load_model(f"{folder}/small.keras")
@@ -441,7 +444,7 @@ plot.show(fig, alt=alt)
 # %% [markdown]
 # A key with bias is k + b, its score q·k + q·b, and q·b is the same for *every* key: section 3 again. What is left is rounding noise.
 #
-# With rotary positions the key at place s brings b turned by s: another number for every key. Now the bias says which *distances* a query likes. So it is not "every Transformer" that carries an array for nothing.
+# With rotary positions the key at place s brings b turned by s: another number for every key. Now the bias says which *distances* a query likes. There no array is carried for nothing.
 
 # %% [markdown]
 # ## 5 · Beside Keras's own layers
@@ -460,15 +463,15 @@ for layer in (layers.ScaledDotProductAttention(), layers.AdditiveAttention(8), h
     closed = [np.asarray(weights[1]).reshape(-1, 5)[0] for _, weights in (theirs, ours)]
     print(f"{type(layer).__name__:28}{apart:12.0e}         {closed[0]}  {closed[1]}")
     claim("the same, where a key is allowed", apart < 1e-5)
-options = {"attention_mask": real[:, None]}
-print("Keras's heads, no key:", twin(query, value, key, **options)[1, 0, :4].numpy().round(2))
-again, _ = twin(query, value, key, **options, return_attention_scores=True)
-print("asked for its weights:", again[1, 0, :4].numpy().round(2))
+given = {"query": query, "value": value, "key": key, "attention_mask": real[:, None]}
+apart = np.abs(twin(**given)[1] - twin(0 * query, value, key)[1]).max()  # zeros: equal weights
+claim("Keras's heads, no key: as with equal weights", apart < 1e-5)
+print("asked for its weights:", twin(**given, return_attention_scores=True)[0][1, 0, :4].numpy())
 
 # %% [markdown]
-# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself (3.13 to 3.15). Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights*: then they are **zero**, and the output is the bias, here 0.
+# Where a key is allowed, the layers agree to rounding. Where none is, Keras differs from itself (3.13.2, 3.15.1). Two layers give **equal** weights: the query attends to all that it must not see. So does the third, *unless you ask for its weights*: then they are **zero**, and the output is the bias, here 0.
 #
-# Equal weights come from rounding: Keras takes 1e9 off a closed score, and in float32 nothing of the score is left. In float64 it is left:
+# Equal weights come from rounding: Keras takes 1e9 off a closed score, and in float32 no score below 32 survives that. In float64 it does, and nothing is closed:
 
 # %%
 wide = [x.astype("float64") for x in (query, value, key)]
@@ -479,7 +482,7 @@ print("float64, no key allowed:", kept[1, 0].numpy().round(2))
 claim("the same as without any mask", np.allclose(kept[1], without[1], atol=1e-5))
 
 # %% [markdown]
-# One more surprise. A decoder that has stored five keys asks for its last *two* positions. What does Keras's causal mask allow?
+# A decoder that has stored five keys asks for its last *two* positions. What does Keras's causal mask allow?
 
 # %%
 zeros = np.zeros((1, 2, 8)), np.zeros((1, 5, 8))  # all scores 0: a row shows what is allowed
@@ -497,13 +500,13 @@ alt = "Two maps, two queries and five keys. Left, the first query sees key 0 onl
 plot.show(fig, alt=alt)
 
 # %% [markdown]
-# Keras counts both from the start, as we do with `causal=True`. With stored keys, pass an explicit mask.
+# Keras counts both from the start. (So does `causal=True` in our layers.) With stored keys, pass an explicit mask.
 #
 # ## 6 · In a model
 #
-# The task of lesson 04: how many noughts does each word's neighbourhood add, 0, 2, 3 or 5? If all are right, so is the number. No mask is passed by hand: it travels from `Embedding` to the loss.
+# The task of lesson 04: how many noughts does each word's neighbourhood add, 0, 2, 3 or 5? If all are right, so is the number. The mask travels from `Embedding` to the loss; only Keras's heads drop it.
 #
-# **Guess first** (the cell after next takes 20 seconds): of 100 unseen numbers, how many does a model read that sees words and positions, but has no attention?
+# **Guess first** (training takes half a minute): of 100 unseen numbers, how many does a model read that sees words and positions, without attention?
 
 # %%
 train, test = spelled_numbers.load(seed=0)
@@ -513,7 +516,7 @@ def new_model(attend):
     """Tokens (B, T) → scores (B, T, 4); `attend` is a layer, or None for no attention."""
     tokens = keras.Input((None,), dtype="int32")
     x = keras.layers.Embedding(len(spelled_numbers.VOCABULARY), 64, mask_zero=True)(tokens)
-    x = layers.Positions(12)(x)
+    x = layers.Positions(12)(x)  # adds a learnt vector for each of 12 places
     if attend is not None:
         x = keras.layers.Add()([x, attend(x, x, x)])  # the word, and what it found
     return keras.Model(tokens, keras.layers.Dense(4)(keras.layers.Dense(64, "relu")(x)))
@@ -521,6 +524,8 @@ def new_model(attend):
 
 ours, theirs = layers.MultiHeadAttention(2, 64), keras.layers.MultiHeadAttention(2, key_dim=32)
 print("parameters:", [new_model(layer).count_params() for layer in (None, ours, theirs)])
+arrived = [hasattr(new_model(layer)(tokens), "_keras_mask") for layer in (None, ours, theirs)]
+print("the mask arrives at the output:", arrived)
 
 
 # %% measured
@@ -560,7 +565,7 @@ claim("less padding: the same scores", np.allclose(before, loaded(short[:, :8]),
 # %% [markdown]
 # With attention nearly every number is read, without it fewer than half. On this task ours and Keras's do not differ; with the same weights they are the same (section 5).
 #
-# Lesson 04 set two heads by hand: one looked at the next word, one at a later "thousand". What did ours learn to find for "two"?
+# Lesson 04 set two heads by hand: one looked at the next word, one at a later "thousand". What did ours learn to find for "two"? (The first of its three seeds.)
 
 # %% measured
 reader = models["ours"][0]
@@ -643,14 +648,17 @@ claim("dot product: each moves itself alone", panels["dot product"][off].max() <
 fig, axes = plot.figure(2, sharey=True)
 for ax, (name, table) in zip(axes, panels.items(), strict=True):
     plot.attention_map(table, range(4), range(4), name, ax=ax, bar=False)
+    for (watched, changed), x in np.ndenumerate(table):
+        colour = "white" if x < 0.6 else "black"
+        ax.text(changed, watched, f"{x:.3f}", ha="center", va="center", color=colour)
     ax.set(xlabel="item that was changed", ylabel="item that was watched")
 axes[1].set_ylabel("")
 fig.suptitle("In the printed layer, items of a batch move each other")
-alt = "Two maps, four items by four. As printed, all sixteen fields are lit: each item moves all. With the dot product only the diagonal is lit."
+alt = "Two maps, four items by four. As printed, none of the sixteen numbers is 0: each item moves all. With the dot product only the diagonal is not 0."
 plot.show(fig, alt=alt)
 
 # %% [markdown] task="article_layer"
-# Repair `call`. Its `__init__` declares what was meant, the score of query t and value s:
+# Repair `call`. Its `__init__` declares two layers, `W1` and `W2`. Use both for the score of query t and value s:
 #
 # $$\text{score}_{ts} = W_2(W_1([\,q_t;\, v_s\,]))$$
 #
@@ -690,7 +698,7 @@ class Repaired(keras.layers.Layer):
 
 # %% try="article_layer"
 repaired = Repaired(units=3)
-for T, S, D in ((4, 4, 4), (3, 4, 4), (4, 5, 4), (4, 4, 5)):
+for T, S, D in ((4, 4, 4), (3, 4, 4), (4, 5, 4), (3, 5, 6)):
     context, weights = repaired(rng.normal(size=(2, T, 4)), rng.normal(size=(2, S, D)))
     print(f"T={T} S={S} D={D}: context {tuple(context.shape)}, weights {tuple(weights.shape)}")
     repaired = Repaired(units=3)  # another width makes other arrays
@@ -704,7 +712,7 @@ check("article_layer", Repaired)
 # | two reshapes throw batch, positions and features together | items of a batch influence each other; six rows for four queries |
 # | values where transposed keys belong in the product | it runs only if T = S = D |
 # | softmax over axis 1 of that array | no row of weights belongs to a query |
-# | `W2` never used | it has no arrays, and Keras (3.13 to 3.15) warns of "unbuilt state" |
+# | `W2` never used | it has no arrays, and Keras (3.13.2, 3.15.1) warns of "unbuilt state" |
 # | returns a context alone | the caller takes it for weights (lesson 06) |
 #
 # Where the sizes happen to agree, nothing raises an error. So test with **sizes that all differ**, and change one item and watch the others.
@@ -721,7 +729,7 @@ check("article_layer", Repaired)
 #     return keras.layers.Attention()([ops.convert_to_tensor(image), ops.convert_to_tensor(text)])
 # ```
 #
-# In Keras 3.15 the shape is right, there is no error, and item 0 changes with its neighbours (the cell after your answer shows it): the batch axis serves as positions. At test time, results depend on who else is in the batch. (Keras 3.13 stops with an error. Our layers refuse such input, and say why.)
+# In Keras 3.15.1 the shape is right, there is no error, and item 0 changes with its neighbours (the cell after your answer shows it): the batch axis serves as positions. At test time, results depend on who else is in the batch. (Keras 3.13.2 stops with an error. Our layers refuse such input, and say why.)
 #
 # Write `fuse(image, text)`: in each item the image asks (dot product, not scaled), and its own two vectors, image and text, are keys and values. Return `(B, D)`.
 #
@@ -798,7 +806,7 @@ print("words that moved with the last one:", np.flatnonzero(moved > 1e-4))
 check("leaky_mask", masked_attention)
 
 # %% [markdown] task="decoder_state"
-# A well-known translation tutorial trained its decoder word by word. For a year at least, its GRU began from zeros at every step (reported in 2019, tensorflow#26990, and again in 2020, #38248). The attention maps looked good all the same: the state did reach the attention.
+# A well-known translation tutorial trained its decoder word by word. For a year at least, its GRU began from zeros at every step (reported in 2019, tensorflow#26990, and again in 2020, #38248). The state did reach the attention.
 #
 # ```python
 # def colleagues_step(gru, attend, word, state, memory):
@@ -830,7 +838,8 @@ def step(gru, attend, word, state, memory):
 
 # %% try="decoder_state"
 gru = keras.layers.GRU(3, return_sequences=True, return_state=True)
-attend, memory = layers.AdditiveAttention(4), rng.normal(size=(1, 5, 3)).astype("float32")
+attend = layers.AdditiveAttention(4)
+memory = rng.normal(size=(1, 1, 3)).astype("float32")  # one place: every state finds the same
 word = rng.normal(size=(1, 2)).astype("float32")
 for state in np.zeros((1, 3), "float32"), np.ones((1, 3), "float32"):
     print("state", state[0], "→ output", np.asarray(step(gru, attend, word, state, memory)[0])[0])
@@ -841,11 +850,11 @@ check("decoder_state", step)
 # %% [markdown]
 # ## What to remember
 #
-# - A layer keeps promises: weights from shapes, masks, its dtype, its config.
-# - Close scores by choosing, not by adding: a clean forward pass may hide NaN gradients.
-# - Softmax sees differences only. What is the same for every key cancels: the key's bias (unless keys are turned), the query itself where nothing bends.
-# - Keras: closed rows uniform or zero, causal masks counted from the start, True = may attend; without a position axis it may attend across the batch.
-# - A plot proves nothing. Change one input; see what moves.
+# - A layer promises: weights from shapes, masks, dtype, config.
+# - Close scores by choosing; never add −∞: a clean forward pass may hide NaN gradients.
+# - Softmax sees differences only. What is the same for every key cancels: the key's bias (unless keys are turned), an additive score's query where nothing bends.
+# - Keras: a row without a key is uniform, zero or (float64) open; causal masks count from the start; True = may attend; without a position axis it may attend across the batch.
+# - Change one input; see what moves.
 #
 # | | |
 # |---|---|

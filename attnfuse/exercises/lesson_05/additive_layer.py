@@ -108,7 +108,7 @@ def test_config(attempt, case, rng):
 ADDITIVE_LAYER = Exercise(
     name="additive_layer",
     lesson=LESSON,
-    title="An additive layer that can be saved",
+    title="An additive layer that can be made again",
     kind="finish",
     minutes=8,
     difficulty=2,

@@ -47,11 +47,11 @@ QUIZZES = [
     ),
     Quiz(
         id="05-saturated",
-        question="The scores of a row are (0, 1). You multiply them by ten. What happens to the gradient that passes back through the softmax?",
+        question="The scores of a row are (0, 1). You multiply them by ten. What happens to the softmax's slopes, that is, to how far the weights move when a score moves?",
         options={
-            "It nearly vanishes": "The softmax is saturated: lesson 03. The √D keeps scores from growing with the width.",
-            "It grows": "The *scores* grow; the weights hardly move any more when scores do.",
-            "It stays": "It would if softmax were linear.",
+            "They nearly vanish": "The softmax is saturated: lesson 03. The √D keeps scores from growing with the width.",
+            "They grow": "The *scores* grow; the weights hardly move any more when scores do.",
+            "They stay": "They would if softmax were linear.",
         },
         answer=gradient_of_large_scores,
     ),

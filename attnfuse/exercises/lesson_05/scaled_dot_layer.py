@@ -337,7 +337,7 @@ SCALED_DOT_LAYER = Exercise(
     },
     own=["attnfuse.layers", "attnfuse.attention"],
     reread="section 2",
-    hint="`ops.transpose(key, (0, 2, 1))` turns the keys. Close with `ops.where(mask, scores, -1e4)`, take the softmax, then `ops.where(mask, weights, 0.0)`. Without a mask, neither.",
+    hint="`ops.transpose(key, (0, 2, 1))` turns the keys. Close with `ops.where(mask, scores, -1e4)` (low enough only while open scores stay well above it), take the softmax, then `ops.where(mask, weights, 0.0)`. Without a mask, neither.",
     rtol=2e-3,
     atol=2e-3,
 )

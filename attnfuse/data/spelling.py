@@ -121,8 +121,8 @@ def families(
 ) -> dict[str, int]:
     """Word → the number of its family: words that are linked by an ending, directly or by others.
 
-    The rule knows letters only: *walk, walks, walker* are one family, but so are *car* and *carry*.
-    It joins too much rather than too little. The arguments are those of `dictionary`.
+    The rule knows letters only: *walk, walks, walker* are one family, but so are *car* and *carry*;
+    *think* and *thought* are not. The arguments are those of `dictionary`.
     """
     words = dictionary(shortest, longest, sounds)
     leader = {word: word for word in words}

@@ -5,7 +5,7 @@
 #     sentence: The Transformer's attention formula, worked out by hand, tested from all sides, and used to read handwritten digits with nothing fitted but one temperature.
 #     you_will: [derive the dot product from lesson 01's kernel and see what it loses, "write softmax(QKᵀ/√H)·V with its masks and find the bugs in somebody else's", read handwritten digits with attention that learns no weights]
 #     needs: [00_start_here, 01_attention_pooling]
-#     minutes: 60
+#     minutes: 75
 #     seconds: 12
 #     keras: false
 #   kernelspec:
@@ -27,7 +27,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Warm-up: three questions on lesson 01
 #
-# The hour is for the text and the four exercises with points; the two stretch exercises take a quarter more.
+# The minutes above are for the text and the four exercises with points; the two stretch exercises take a quarter more.
 
 # %% quiz="02-shift"
 

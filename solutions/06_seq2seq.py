@@ -5,7 +5,7 @@
 #     sentence: A small translator, German number words to English, first without attention, then with it, and what attention buys.
 #     you_will: ["train an encoder and a decoder, with and without attention, and compare them fairly", read from a map of weights how the translator reorders words, "repair a published program step by step, and measure each step"]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 05_keras_attention_layers]
-#     minutes: 60
+#     minutes: 65
 #     seconds: 95
 #     keras: true
 #   kernelspec:
@@ -36,7 +36,7 @@ SEED = 0
 # %% [markdown]
 # ## Warm-up: three questions on earlier lessons
 #
-# The hour covers the text and the four exercises with points. The stretch exercise takes 12 more minutes.
+# The minutes above cover the text and the four exercises with points. The stretch exercise takes 12 more minutes.
 
 # %% quiz="06-padding"
 

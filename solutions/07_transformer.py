@@ -5,7 +5,7 @@
 #     sentence: Attention without recurrence learns how English is spelt and spoken, and is measured as in the literature.
 #     you_will: ["measure pronunciations by edit distance, and see what word families leak from training into a test", "finish a decoder of attention, residuals and layer norms, and train a Transformer with warm-up and label smoothing", "write greedily, with a cache and with a beam, and measure what each is worth"]
 #     needs: [04_multi_head_attention, 05_keras_attention_layers, 06_seq2seq]
-#     minutes: 60
+#     minutes: 80
 #     seconds: 100
 #     keras: true
 #   kernelspec:
@@ -34,7 +34,7 @@ SEED = 0
 # %% [markdown]
 # ## Warm-up: three questions on earlier lessons
 #
-# The hour covers the text and the four exercises with points. The two stretch exercises take 25 more minutes.
+# The minutes above cover the text and the four exercises with points. The two stretch exercises take 25 more minutes.
 
 # %% quiz="07-order"
 

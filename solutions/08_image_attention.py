@@ -5,7 +5,7 @@
 #     sentence: A digit among pieces of other digits, five ways to pool a picture into one answer, and a test of whether attention points where the digit is.
 #     you_will: [find the fault in a repaired program that runs and learns, "compare attention pooling with baselines, each at its own best learning rate", measure how often attention points at the digit]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 05_keras_attention_layers]
-#     minutes: 60
+#     minutes: 65
 #     seconds: 100
 #     keras: true
 #   kernelspec:
@@ -36,7 +36,7 @@ SEED = 0
 # %% [markdown]
 # ## Warm-up: three questions on earlier lessons
 #
-# The hour covers the text and the four exercises with points. The two others take a quarter of an hour more.
+# The minutes above cover the text and the four exercises with points. The two others take a quarter of an hour more.
 
 # %% quiz="08-equal-scores"
 

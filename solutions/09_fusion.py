@@ -5,7 +5,7 @@
 #     sentence: A picture and a few words together say more than either alone; here you find out which ways of putting them together differ, and which differences are noise.
 #     you_will: ["show that concatenation followed by one dense layer is a sum: no interaction in the logits", write low-rank bilinear fusion in Keras, "compare ten fusions fairly: near-twins apart, equal sizes, several seeds, paired intervals"]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product]
-#     minutes: 60
+#     minutes: 65
 #     seconds: 90
 #     keras: true
 #   kernelspec:
@@ -31,7 +31,7 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Warm-up: three questions on earlier lessons
 #
-# The hour covers the text and the exercises with points. Exercises 3 and 6, without points, take a quarter of an hour more.
+# The minutes above cover the text and the exercises with points. Exercises 3 and 6, without points, take a quarter of an hour more.
 
 # %% quiz="09-equal-scores"
 

@@ -82,7 +82,8 @@ def attention_pooling(
     Source: Nadaraya 1964, "On Estimating Regression"; Watson 1964, "Smooth Regression Analysis".
     """
     (scores, value), dtype = widened(scores, value)
-    _must_have(1, scores=scores, value=value)
+    must_have(1, scores=scores, value=value)
+    _must_stretch(scores=scores, value=value)
     axis = -1 if value.ndim == 1 else -2
     if scores.shape[-1] != value.shape[axis]:
         raise ValueError(
@@ -118,15 +119,17 @@ def scaled_dot_product_attention(
     Source: Vaswani et al. 2017, "Attention Is All You Need", eq. 1.
     """
     (query, key, value), dtype = widened(query, key, value)
-    _must_have(1, query=query)
-    _must_have(2, key=key)
+    must_have(1, query=query)
+    must_have(2, key=key)
+    _must_stretch(query=query, key=key)
     width = query.shape[-1]
     if key.shape[-1] != width:
         raise ValueError(f"query is {width} wide (axis -1), key is {key.shape[-1]} wide")
     if key.shape[-2] == 0:
         raise ValueError("key has no rows (axis -2 is empty): there is nothing to attend to")
     with np.errstate(invalid="ignore"):  # a closed key may hold anything
-        scores = query @ np.swapaxes(key, -1, -2) / width**0.5  # (..., T, S)
+        # the query first: a product can overflow where the score does not
+        scores = (query / width**0.5) @ np.swapaxes(key, -1, -2)  # (..., T, S)
     context, weights = attention_pooling(scores, value, mask)
     return context.astype(dtype), weights.astype(dtype)
 
@@ -240,7 +243,8 @@ def multi_head_attention(
     axes = arrays[0].ndim
     query, key, value = (split_heads(x, heads) for x in arrays)
     if rotate:
-        query, key = rotary(query), rotary(key)
+        with np.errstate(invalid="ignore"):  # a closed key may hold anything
+            query, key = rotary(query), rotary(key)
     if mask is not None and np.ndim(mask) <= axes:
         mask = np.asarray(mask)
         mask = np.expand_dims(mask.reshape((1,) * (axes - mask.ndim) + mask.shape), -3)
@@ -304,7 +308,7 @@ def rotary(x: np.ndarray, positions=None, base: float = 10_000.0) -> np.ndarray:
     Source: Su et al. 2021, "RoFormer: Enhanced Transformer with Rotary Position Embedding", eq. 34.
     """
     (x,), dtype = widened(x)
-    _must_have(2, x=x)
+    must_have(2, x=x)
     T, H = x.shape[-2:]
     positions = np.arange(T) if positions is None else np.asarray(positions)
     angles = _angles(positions, H, base)
@@ -386,7 +390,8 @@ def additive_scores(
 
 def _must_fit(query, key, widths, what: str) -> None:
     """Query and key have as many columns as the weights have rows for them; there is a key."""
-    _must_have(2, query=query, key=key)
+    must_have(2, query=query, key=key)
+    _must_stretch(query=query, key=key)
     for name, x, width in (("query", query, widths[0]), ("key", key, widths[1])):
         if x.shape[-1] != width:
             raise ValueError(f"{name} is {x.shape[-1]} wide (axis -1), the {what} expect {width}")
@@ -400,10 +405,11 @@ def _must_fit(query, key, widths, what: str) -> None:
 def widened(*arrays) -> tuple[list[np.ndarray], np.dtype]:
     """The arrays with 32 bits or more for each number, and the dtype in which results go back.
 
-    That is the common dtype of the arrays; whole numbers and bools count as float64.
+    That is the common dtype of the arrays; whole numbers, also too long ones for NumPy, and bools count
+    as float64.
     """
     arrays = [np.asarray(x) for x in arrays]
-    dtype = np.result_type(*(float if x.dtype.kind in "biu" else x.dtype for x in arrays))
+    dtype = np.result_type(*(float if x.dtype.kind in "biuO" else x.dtype for x in arrays))
     wide = np.result_type(dtype, np.float32)
     return [x.astype(wide, copy=False) for x in arrays], dtype
 
@@ -423,7 +429,17 @@ def _allowed(mask, shape: tuple[int, ...]) -> np.ndarray:
         ) from None
 
 
-def _must_have(axes: int, **arrays) -> None:
+def must_have(axes: int, **arrays) -> None:
+    """Raise ValueError unless every array has that many axes."""
     for name, x in arrays.items():
         if x.ndim < axes:
             raise ValueError(f"{name} must have {axes} axes or more, got shape {x.shape}")
+
+
+def _must_stretch(**arrays) -> None:
+    """Raise ValueError unless the axes before the last two broadcast."""
+    try:
+        np.broadcast_shapes(*(x.shape[:-2] for x in arrays.values()))
+    except ValueError:
+        shapes = " and ".join(f"{name} {x.shape}" for name, x in arrays.items())
+        raise ValueError(f"{shapes} do not fit on the axes before the last two") from None

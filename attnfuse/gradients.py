@@ -73,7 +73,7 @@ def softmax_gradient(weights: np.ndarray, d_weights: np.ndarray) -> np.ndarray:
     (weights, d_weights), dtype = attention.widened(weights, d_weights)
     if weights.shape != d_weights.shape:
         raise ValueError(f"weights has shape {weights.shape}, d_weights {d_weights.shape}")
-    if weights.shape[-1:] == (0,):
+    if weights.shape[-1:] in ((), (0,)):
         raise ValueError("weights has no keys (axis -1 is empty)")
     d_weights = np.where(weights == 0, 0, d_weights)
     mean = (weights * d_weights).sum(axis=-1, keepdims=True)
@@ -110,6 +110,7 @@ def attention_gradients(
     """
     arrays, dtype = attention.widened(query, key, value, d_context)
     query, key, value, d_context = arrays
+    attention.must_have(2, query=query, key=key, value=value)
     context, weights = attention.scaled_dot_product_attention(
         query=query, key=key, value=value, mask=mask
     )

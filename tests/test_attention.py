@@ -88,12 +88,36 @@ def test_shapes_that_do_not_fit_name_the_axis():
         attention.attention_pooling(np.ones((2, 3)), np.ones((4, 1)))
     with pytest.raises(ValueError, match="nothing to attend to"):
         attention.scaled_dot_product_attention(np.ones((2, 3)), np.ones((0, 3)), np.ones((0, 1)))
+    two, three = np.ones((2, 3, 4)), np.ones((3, 3, 4))
+    for call in (
+        lambda: attention.scaled_dot_product_attention(two, three, three),
+        lambda: attention.scaled_dot_product_attention(two, two, three),
+        lambda: attention.bilinear_scores(two, three, np.eye(4)),
+    ):
+        with pytest.raises(ValueError, match=r"\(2, 3, .\) and .*do not fit on the axes before"):
+            call()
     with pytest.raises(ValueError, match="between 0 and 3"):
         attention.padding_mask([4], 3)
     with pytest.raises(ValueError, match="no keys"):
         attention.softmax(np.ones((2, 0)))
     with pytest.raises(ValueError, match=r"mask has shape \(2, 3\).*\(2, 4\)"):
         attention.softmax(np.ones((2, 4)), np.ones((2, 3), bool))
+
+
+def test_a_product_that_float32_cannot_hold():
+    """Four times 1e19 · 1e19 is 4e38, beyond float32; the score is half of that, within."""
+    query = np.full((1, 4), 1e19, np.float32)
+    key = np.stack([query[0], 0 * query[0]])
+    context, weights = attention.scaled_dot_product_attention(query, key, np.array([[3.0], [5.0]]))
+    assert weights.tolist() == [[1, 0]]
+    assert context.tolist() == [[3]]
+    context, weights = attention.scaled_dot_product_attention(query, key, key)  # all float32
+    assert weights.dtype == np.float32
+    assert weights.tolist() == [[1, 0]]
+
+
+def test_whole_numbers_too_long_for_numpy():
+    assert attention.softmax([[0, 10**30]]).tolist() == [[0, 1]]
 
 
 def test_pooling_one_number_for_each_key():

@@ -80,6 +80,8 @@ def test_softmax_gradient_refuses_other_shapes():
         softmax_gradient(np.ones((3, 4)), np.ones((4, 3)))
     with pytest.raises(ValueError, match="no keys"):
         softmax_gradient(np.ones((3, 0)), np.ones((3, 0)))
+    with pytest.raises(ValueError, match="no keys"):
+        softmax_gradient(1.0, 1.0)
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -127,6 +129,10 @@ def test_attention_gradients_refuse_what_does_not_fit():
         attention_gradients(query, key, value, d_context[:, :5])
     with pytest.raises(ValueError, match="axis -1"):
         attention_gradients(query[:, :3], key, value, d_context)
+    with pytest.raises(ValueError, match="query must have 2 axes"):
+        attention_gradients(query[0], key, value, d_context[0])
+    with pytest.raises(ValueError, match="value must have 2 axes"):
+        attention_gradients(query, key, value[:, 0], d_context[:, 0])
     with pytest.raises(ValueError, match="nothing to attend to"):
         attention_gradients(query, key[:0], value[:0], d_context)
 

@@ -188,9 +188,11 @@ def test_heads_ignore_closed_keys_whatever_they_hold_and_refuse_masks_of_numbers
     query, key, value = (rng.normal(size=s) for s in ((2, 3, 8), (2, 5, 8), (2, 5, 6)))
     mask = attention.padding_mask([4, 2], 5)
     expected, _ = attention.multi_head_attention(query, key, value, 2, mask, rotate=True)
-    key[:, -1] = value[:, -1] = np.nan
-    got, _ = attention.multi_head_attention(query, key, value, 2, mask, rotate=True)
-    np.testing.assert_array_equal(got, expected)
+    for held in (np.nan, np.inf):
+        key[:, -1] = value[:, -1] = held
+        with np.errstate(invalid="raise"):
+            got, _ = attention.multi_head_attention(query, key, value, 2, mask, rotate=True)
+        np.testing.assert_array_equal(got, expected)
     with pytest.raises(ValueError, match="mask must be bool"):
         attention.multi_head_attention(query, key, value, 2, mask.astype(int))
 

@@ -13,6 +13,7 @@ from attnfuse.data.emoji import UNKNOWN
 from attnfuse.layers import OfTwo, Saved, serialisable
 from attnfuse.own import course_version
 from attnfuse.settings import quiet
+from attnfuse.training import must_hold_rows
 
 with quiet():
     import keras
@@ -61,7 +62,7 @@ def four_corners(model, image, other_image, text, other_text) -> np.ndarray:
     """
     _must_agree(image=np.shape(image), other_image=np.shape(other_image))
     _must_agree(text=np.shape(text), other_text=np.shape(other_text))
-    corners = [model(x, y) for x in (image, other_image) for y in (text, other_text)]
+    corners = [np.asarray(model(x, y)) for x in (image, other_image) for y in (text, other_text)]
     a_b, a_other, other_b, both_other = corners
     _must_agree(**{f"logits {i}": np.shape(one) for i, one in enumerate(corners, 1)})
     return a_b - other_b - a_other + both_other
@@ -97,8 +98,9 @@ def all_pairs(model, image: np.ndarray, text: np.ndarray) -> np.ndarray:
     """Logits of every image with every text: `(B, B, C)`, the images along axis 0.
 
     Raises:
-        ValueError: if there are not as many images as texts.
+        ValueError: if there are not as many images as texts, or none.
     """
+    must_hold_rows(image=image)
     B = len(image)
     if len(text) != B:
         raise ValueError(f"there are {B} images and {len(text)} texts (axis 0)")
@@ -144,22 +146,29 @@ def accuracy(logits: np.ndarray, label: np.ndarray) -> float:
         label: int `(B,)`.
 
     Raises:
-        ValueError: if there is not one label for each row, or no row at all.
+        ValueError: if there is not one label for each row, no row at all, a logit that is NaN, or no such
+            class.
 
     >>> accuracy(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
     0.5
     """
-    logits, label = np.asarray(logits), np.asarray(label)
+    (logits,), label = widened(logits)[0], np.asarray(label)
     if logits.ndim != 2 or not logits.size or label.shape != logits.shape[:1]:
         raise ValueError(
             f"logits must be (B, C) and label (B,), one for each row (axis 0) and one row at least; "
             f"got {logits.shape} and {label.shape}"
         )
+    if np.isnan(logits).any():
+        raise ValueError("logits hold NaN, which is neither larger nor smaller than another logit")
+    if label.min() < 0 or label.max() >= logits.shape[1]:
+        raise ValueError(f"label must lie between 0 and {logits.shape[1] - 1}")
     return float((logits.argmax(axis=1) == label).mean())
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Logarithms of the probabilities: `(..., C)` → `(..., C)`, computed in 32 bits or more.
+
+    A row of -inf alone stays one: no class is possible.
 
     Raises:
         ValueError: if there are no classes (axis -1 is empty).
@@ -167,8 +176,10 @@ def log_softmax(logits: np.ndarray) -> np.ndarray:
     (logits,), dtype = widened(logits)
     if logits.shape[-1:] in ((), (0,)):
         raise ValueError("logits has no classes (axis -1 is empty)")
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return (shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))).astype(dtype)
+    top = logits.max(axis=-1, keepdims=True)
+    shifted = logits - np.where(top == -np.inf, 0, top)
+    total = np.exp(shifted).sum(axis=-1, keepdims=True)
+    return (shifted - np.log(np.where(total == 0, 1, total))).astype(dtype)
 
 
 def _must_agree(**shapes: tuple[int, ...]) -> None:

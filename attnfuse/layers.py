@@ -6,8 +6,10 @@ a zero context and zero gradients, in half precision too. Where a key carries a 
 `Embedding(mask_zero=True)`, say), its padding is closed as well; the query's mask is handed on.
 
 A key that is closed to every query has no influence, whatever it holds, NaN included: neither on the
-outputs nor on the gradients. A NaN in a key that is open to one query of an item reaches all of them,
-because 0 · NaN is NaN.
+outputs nor on the gradients; nor has a query that may attend to no key. A NaN in a key that is open to
+one query of an item reaches all of them, because 0 · NaN is NaN.
+
+Scores that are dot products are computed in float32 where a layer computes in half precision.
 """
 
 import numpy as np
@@ -59,16 +61,26 @@ class Saved:
         """
         return [ops.cast(x, self.compute_dtype) for x in arrays]
 
+    def _widened(self, *arrays):
+        """The same, in float32 where computations are in half precision: a dot product can overflow there."""
+        half = self.compute_dtype in ("float16", "bfloat16")
+        dtype = "float32" if half else self.compute_dtype
+        return [ops.cast(x, dtype) for x in self._cast(*arrays)]
+
     def _spec(self, *shape):
         """What stands for an output of this shape while a functional model is put together."""
         return keras.KerasTensor(shape, self.compute_dtype)
 
 
 class OfTwo(Saved):
-    """`Saved` for what is called with one list of two inputs."""
+    """`Saved` for what is called with one list of two inputs; their batches must not differ."""
 
     def __call__(self, inputs, **options):
-        return super().__call__([as_array(x) for x in inputs], **options)
+        inputs = [as_array(x) for x in inputs]
+        sizes = [x.shape[0] for x in inputs if len(x.shape)]
+        if len({B for B in sizes if B is not None}) > 1:
+            raise ValueError(f"the inputs differ in their batches (axis 0): {sizes} items")
+        return super().__call__(inputs, **options)
 
 
 def bool_mask(mask, **sizes):
@@ -92,7 +104,7 @@ def bool_mask(mask, **sizes):
         raise ValueError(f"mask must be ({', '.join(names)}), got shape {shape}")
     for axis in range(-len(shape), 0):
         name = names[axis]
-        if shape[axis] != 1 and not _fit(shape[axis], sizes[name]):
+        if shape[axis] != 1 and not same_size(shape[axis], sizes[name]):
             hint = "; a padding mask (B, S) is passed as mask[:, None]" if "query" in names else ""
             raise ValueError(
                 f"mask has {shape[axis]} on the {name} axis ({axis}), expected {sizes[name]}{hint}"
@@ -100,24 +112,33 @@ def bool_mask(mask, **sizes):
     return mask
 
 
-def _fit(a, b) -> bool:
+def same_size(a, b) -> bool:
+    """Two sizes are one, as far as they are known."""
     return a is None or b is None or a == b
 
 
-def without_closed(mask, x):
+def must_have_positions(name: str, x) -> None:
+    """Raise ValueError if `x (B, T, …)` is an empty sequence."""
+    if x.shape[1] == 0:
+        raise ValueError(f"{name} is an empty sequence: no positions on axis 1")
+
+
+def without_closed(mask, x, axis: int = -1):
     """Zero the positions of `x (B, S, D)` that no query may attend to.
 
     A weight of 0 does not do it: 0 · NaN is NaN, in the products of the gradient, too.
 
     Args:
         mask: bool, broadcastable to `(B, T, S)` or `(B, N, T, S)`, or None.
-        x: keys or values.
+        x: keys or values; with `axis` -2 queries `(B, T, D)`: zeroed are those that may attend to no key.
+        axis: the mask's axis for the positions of `x`.
     """
     if mask is None:
         return x
     while len(mask.shape) < 3:
         mask = mask[None]
-    some = ops.any(mask, axis=tuple(range(1, len(mask.shape) - 1)))  # (B, S)
+    others = set(range(1, len(mask.shape))) - {len(mask.shape) + axis}
+    some = ops.any(mask, axis=tuple(others))  # (B, S)
     return ops.where(some[..., None], x, ops.zeros_like(x))
 
 
@@ -177,21 +198,25 @@ class _Attention(Saved, keras.layers.Layer):
                     f"{name} must have three axes (batch, positions, width), got shape "
                     f"{tuple(x.shape)}; without a position axis attention would run across the batch"
                 )
-            if x.shape[1] == 0:
-                raise ValueError(f"{name} is an empty sequence: no positions on axis 1")
-            if not _fit(x.shape[0], query.shape[0]):
+            must_have_positions(name, x)
+            if not same_size(x.shape[0], query.shape[0]):
                 raise ValueError(
                     f"{name} has {x.shape[0]} items (axis 0, batch), query {query.shape[0]}"
                 )
-        if not _fit(key.shape[1], value.shape[1]):
+        if not same_size(key.shape[1], value.shape[1]):
             raise ValueError(
                 f"key has {key.shape[1]} positions (axis 1), value {value.shape[1]}: each key has one value"
             )
         for name, width in (widths or {}).items():
-            if not _fit(named[name].shape[-1], width):
+            if not same_size(named[name].shape[-1], width):
                 raise ValueError(
                     f"{name} is {named[name].shape[-1]} wide (axis -1), expected {width}"
                 )
+
+    def _without_closed(self, mask, query, key, value):
+        """What may neither attend nor be attended to is zeroed: a NaN there would reach the gradients."""
+        query = without_closed(mask, query, axis=-2)
+        return query, without_closed(mask, key), without_closed(mask, value)
 
     def _all_masks(self, query, key, masks, causal=False, heads=None):
         """One bool mask, broadcastable to `(B, T, S)` or `(B, N, T, S)`, or None.
@@ -232,7 +257,7 @@ class Attend(_Attention):
         pass
 
     def scores(self, query, key):
-        """Scores `(B, T, S)`."""
+        """Scores `(B, T, S)`; dot products in float32 at least."""
         raise NotImplementedError
 
     def call(
@@ -249,8 +274,8 @@ class Attend(_Attention):
         query, key, value = self._cast(query, key, key if value is None else value)
         self._must_fit(query, key, value, self._widths(query))
         mask = self._all_masks(query, key, (mask, key_mask, value_mask), causal)
-        key, value = without_closed(mask, key), without_closed(mask, value)
-        weights = masked_softmax(self.scores(query, key), mask)
+        query, key, value = self._without_closed(mask, query, key, value)
+        weights = ops.cast(masked_softmax(self.scores(query, key), mask), self.compute_dtype)
         context = ops.matmul(weights, value)
         return (context, weights) if return_weights else context
 
@@ -322,8 +347,8 @@ class MultiplicativeAttention(Attend):
 
     @course_version
     def scores(self, query, key):
-        query, key, W = self._cast(query, key, self.matrix)
-        scaled = query / query.shape[-1] ** 0.5  # first: a product can overflow in half precision
+        query, key, W = self._widened(query, key, self.matrix)
+        scaled = query / query.shape[-1] ** 0.5  # first: a product can overflow
         return ops.matmul(ops.matmul(scaled, W), ops.transpose(key, (0, 2, 1)))
 
 
@@ -339,8 +364,8 @@ class ScaledDotProductAttention(Attend):
 
     @course_version
     def scores(self, query, key):
-        query, key = self._cast(query, key)
-        scale = query.shape[-1] ** -0.5  # on the query: a product can overflow in half precision
+        query, key = self._widened(query, key)
+        scale = query.shape[-1] ** -0.5  # on the query: a product can overflow
         return ops.matmul(query * scale, ops.transpose(key, (0, 2, 1)))
 
 
@@ -429,7 +454,9 @@ class MultiHeadAttention(_Attention):
 
         `mask` is bool, broadcastable to `(B, N, T, S)`.
         """
-        weights = masked_softmax(ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))), mask)
+        wide, wide_keys = self._widened(query, keys)
+        scores = ops.matmul(wide, ops.transpose(wide_keys, (0, 1, 3, 2)))
+        weights = ops.cast(masked_softmax(scores, mask), self.compute_dtype)
         used = weights if self.drop is None else self.drop(weights, training=training)
         context = ops.transpose(ops.matmul(used, values), (0, 2, 1, 3))  # (B, T, N, H)
         merged = ops.reshape(context, (-1, ops.shape(context)[1], self.width))
@@ -453,7 +480,7 @@ class MultiHeadAttention(_Attention):
         self._must_fit(query, key, value, {n: matrix.shape[0] for n, matrix in matrices.items()})
         masks = (mask, key_mask, value_mask)
         mask = self._all_masks(query, key, masks, causal, heads=self.heads)
-        key, value = without_closed(mask, key), without_closed(mask, value)
+        query, key, value = self._without_closed(mask, query, key, value)
         output, weights = self.attend(
             self.project_query(query), *self.project_memory(key, value), mask, training
         )

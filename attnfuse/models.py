@@ -13,6 +13,7 @@ from attnfuse.layers import (
     AdditiveAttention,
     MultiplicativeAttention,
     OfTwo,
+    must_have_positions,
     serialisable,
     to_numpy,
 )
@@ -48,7 +49,8 @@ class Seq2Seq(OfTwo, keras.Model):
         attention: `"additive"`, `"multiplicative"` or None.
         width: D; both directions of the encoder together are D wide.
 
-    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`.
+    Called with `[source (B, S), decoder_input (B, T)]`; returns logits `(B, T, words)`. Raises
+    `ValueError` if either is empty, or the batches differ.
 
     Sources: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder" (summary at
     every step); Bahdanau et al. 2015; Luong et al. 2015.
@@ -78,6 +80,7 @@ class Seq2Seq(OfTwo, keras.Model):
     def encode(self, source) -> Memory:
         """Letters `(B, S)` → `Memory`."""
         source = ops.convert_to_tensor(source)
+        must_have_positions("source", source)
         mask = ops.not_equal(source, PAD)
         states, forwards, backwards = self.encoder(self.embed_letter(source), mask=mask)
         summary = self.bridge(ops.concatenate([forwards, backwards], axis=-1))
@@ -95,7 +98,9 @@ class Seq2Seq(OfTwo, keras.Model):
             `(logits, weights, state)`: `(B, T, words)`; `(B, T, S)`, or None without attention;
             `(B, D)` to go on from.
         """
-        x = self.embed_word(ops.convert_to_tensor(decoder_input))
+        decoder_input = ops.convert_to_tensor(decoder_input)
+        must_have_positions("decoder_input", decoder_input)
+        x = self.embed_word(decoder_input)
         if self.attend is None:
             again = ops.zeros_like(x) + memory.summary[:, None]
             states, state = self.decoder(ops.concatenate([x, again], -1), initial_state=state)
@@ -139,7 +144,11 @@ def fit_pairs(
     Returns:
         the history; `"val_exact"` is the share of validation pairs with every word right, given the
         right words before it, `"seconds"` the training time so far.
+
+    Raises:
+        ValueError: if either part holds no pairs.
     """
+    training.must_hold_rows(train=train.target, validation=validation.target)
     steps = -(-len(train.target) // batch_size) * epochs
     training.compile_for_logits(model, steps, learning_rate, steps // 20, clipnorm=1.0)
     read = shift_targets(train.target) if shifted else train.target
@@ -249,6 +258,12 @@ def greedy_recurrent(model: Seq2Seq, source: np.ndarray, longest: int = 10) -> n
 
 
 def alignment(model: Seq2Seq, source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The weights `(B, T, S)` with which a model reads `source (B, S)` while it writes `target (B, T)`."""
+    """The weights `(B, T, S)` with which a model reads `source (B, S)` while it writes `target (B, T)`.
+
+    Raises:
+        ValueError: if the model has no attention.
+    """
+    if model.attend is None:
+        raise ValueError("a model without attention has no weights")
     memory = model.encode(source)
     return to_numpy(model.decode(shift_targets(target), memory, memory.summary)[1])

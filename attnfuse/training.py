@@ -90,6 +90,13 @@ def compile_for_logits(model, steps: int, rate: float, rise: int, **options) -> 
     )
 
 
+def must_hold_rows(**parts) -> None:
+    """Raise ValueError if a part is empty: there is nothing to learn from, or to take a mean of."""
+    for name, part in parts.items():
+        if not len(part):
+            raise ValueError(f"{name} holds no rows (axis 0 is empty)")
+
+
 def build_optimizer(model) -> None:
     """Make a compiled model's optimizer variables now: made in its first step, they cost a second tracing."""
     if model.built and not model.optimizer.built:

@@ -290,7 +290,8 @@ def learning_rate(step, steps: int, peak: float, warm_up: int):
     """Up in a straight line to `peak` in `warm_up` steps, then down along half a cosine.
 
     Args:
-        step: 0 … steps-1, a number or an array of them; later ones get the last one's rate.
+        step: 0 … steps-1, a number or an array of them; earlier ones get the first one's rate, later
+            ones the last one's.
         steps: how many there are.
         peak: the highest rate, at step `warm_up` - 1.
         warm_up: how many steps it takes to get there, 0 for none.
@@ -299,18 +300,20 @@ def learning_rate(step, steps: int, peak: float, warm_up: int):
         the rate at each step; never 0.
 
     Raises:
-        ValueError: if the warm-up is longer than the training.
+        ValueError: if there is no step, or the warm-up is longer than the training.
 
     Sources: Vaswani et al. 2017, section 5.3 (warm-up, there with another fall); Loshchilov and Hutter
     2017, "SGDR: Stochastic Gradient Descent with Warm Restarts" (cosine).
     """
     _must_end(steps, warm_up)
-    step = np.minimum(np.asarray(step) + 1.0, steps)
+    step = np.clip(np.asarray(step) + 1.0, 1, steps)
     up = peak * step / max(warm_up, 1)
     return np.where(step <= warm_up, up, peak * (0.5 + 0.5 * np.cos(_turn(step, steps, warm_up))))
 
 
 def _must_end(steps, warm_up):
+    if steps < 1:
+        raise ValueError(f"a training has one step at least, got {steps}")
     if not 0 <= warm_up <= steps:
         raise ValueError(f"a warm-up of {warm_up} steps does not fit into {steps}")
 
@@ -329,7 +332,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.steps, self.peak, self.warm_up = steps, peak, warm_up
 
     def __call__(self, step):
-        step = ops.minimum(ops.cast(step, "float32") + 1.0, self.steps)
+        step = ops.clip(ops.cast(step, "float32") + 1.0, 1, self.steps)
         fall = 0.5 + 0.5 * ops.cos(_turn(step, self.steps, self.warm_up))
         up = step / max(self.warm_up, 1)
         return self.peak * ops.where(step <= self.warm_up, up, fall)
@@ -369,10 +372,15 @@ def smoothed(target: np.ndarray, classes: int, epsilon: float) -> np.ndarray:
 class SmoothedLoss(keras.losses.Loss):
     """Cross-entropy between smoothed targets and logits, the mean over what is not padding.
 
-    0 where all is padding; what the logits hold there has no influence.
+    Called with targets int `(..., T)` and logits `(..., T, classes)`. 0 where all is padding; what the
+    logits hold there has no influence. That a target is one of the classes is not checked (a graph cannot
+    look): another one is right nowhere, and only epsilon counts.
 
     Args:
         epsilon: how much of each target is spread over all classes.
+
+    Raises:
+        ValueError: if the targets' shape is not the logits' without its last axis.
     """
 
     def __init__(self, epsilon: float = 0.1, name: str = "smoothed_loss", dtype=None):
@@ -381,6 +389,9 @@ class SmoothedLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         target = ops.cast(y_true, "int32")
+        asked, given = tuple(target.shape), tuple(y_pred.shape)
+        if len(asked) + 1 != len(given) or not all(map(layers.same_size, asked, given)):
+            raise ValueError(f"targets {asked} do not fit logits {given}: one row for each target")
         counts = ops.not_equal(target, PAD)
         log_p = ops.log_softmax(ops.where(counts[..., None], y_pred, ops.zeros_like(y_pred)))
         right = ops.sum(log_p * ops.one_hot(target, y_pred.shape[-1], dtype=log_p.dtype), axis=-1)
@@ -419,7 +430,11 @@ def fit(
 
     Returns:
         the history; `"seconds"` is the training time so far.
+
+    Raises:
+        ValueError: if `train` holds no rows.
     """
+    training.must_hold_rows(train=train.target)
     rows = max(len(train.target) // batch_size, 1) * batch_size
     source, target = train.source[:rows], train.target[:rows]
     steps = -(-len(target) // batch_size) * settings.epochs(epochs)

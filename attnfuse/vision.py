@@ -47,6 +47,7 @@ def to_sequence(maps):
     Raises:
         ValueError: if `maps` does not have four axes, or holds no place.
     """
+    maps = as_array(maps)
     if len(maps.shape) != 4 or 0 in maps.shape[1:3]:
         raise ValueError(f"maps must be (B, h, w, C) with places, got shape {tuple(maps.shape)}")
     _, h, w, C = maps.shape
@@ -60,6 +61,7 @@ def attend_over_picture(maps):
     Queries, keys and values are the map's places, unchanged; scores are dot products, unscaled, as in
     `keras.layers.Attention`.
     """
+    maps = as_array(maps)
     places = to_sequence(maps)
     weights = ops.softmax(ops.matmul(places, ops.transpose(places, (0, 2, 1))), axis=-1)
     return ops.reshape(ops.matmul(weights, places), (-1, *maps.shape[1:]))
@@ -102,8 +104,11 @@ class QueryPooling(Saved, keras.layers.Layer):
         super().__init__(**options)
         self.units = units
 
+    def _check(self, shape):
+        _check_places(shape)
+
     def build(self, places_shape):
-        _check_places(places_shape)
+        self._check(places_shape)
         self.key_matrix = self.add_weight(shape=(places_shape[-1], self.units), name="key_matrix")
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
         small = keras.initializers.RandomNormal(stddev=0.1)
@@ -111,7 +116,7 @@ class QueryPooling(Saved, keras.layers.Layer):
 
     @course_version
     def call(self, places, mask=None):
-        _check_places(places.shape)
+        self._check(places.shape)
         [places] = self._cast(places)
         if mask is not None:
             mask = bool_mask(mask, batch=places.shape[0], place=places.shape[1])
@@ -119,7 +124,7 @@ class QueryPooling(Saved, keras.layers.Layer):
         return pool(places, self.scores(places), mask)
 
     def compute_output_spec(self, places, **options):
-        _check_places(places.shape)
+        self._check(places.shape)
         B, S, C = places.shape
         return self._spec(B, C), self._spec(B, S)
 
@@ -158,8 +163,17 @@ class ConvPooling(QueryPooling):
         self.see = keras.layers.Conv2D(units, 3, padding="same", activation="tanh", **same)
         self.score = keras.layers.Conv2D(1, 1, **same)
 
+    def _check(self, shape):
+        super()._check(shape)
+        h, w = self.grid
+        if shape[0] == 0 or shape[1] not in (h * w, None):
+            raise ValueError(
+                f"places must be (B, {h * w}, C), one item at least and all of a map of {h} by {w}; "
+                f"got {tuple(shape)}"
+            )
+
     def build(self, places_shape):
-        _check_places(places_shape)
+        self._check(places_shape)
         self.see.build((None, *self.grid, places_shape[-1]))
         self.score.build((None, *self.grid, self.see.filters))
 
@@ -182,7 +196,7 @@ class RNNPooling(QueryPooling):
         self.score = keras.layers.Dense(1, dtype=self.dtype_policy)
 
     def build(self, places_shape):
-        _check_places(places_shape)
+        self._check(places_shape)
         self.read.build(places_shape)
         self.score.build((None, None, self.read.units))
 
@@ -224,8 +238,9 @@ class SelfAttention(Saved, keras.layers.Layer):
             ops.matmul(places, matrix)
             for matrix in (self.query_matrix, self.key_matrix, self.value_matrix)
         )
-        scores = ops.matmul(query / self.units**0.5, ops.transpose(key, (0, 2, 1)))  # (B, S, S)
-        weights = masked_softmax(scores)
+        query, key = self._widened(query / self.units**0.5, key)
+        scores = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (B, S, S)
+        weights = ops.cast(masked_softmax(scores), self.compute_dtype)
         return places + ops.matmul(weights, value), weights
 
     def compute_output_spec(self, places, **options):
@@ -270,7 +285,7 @@ class SceneModel(Saved, keras.Model):
     Called with images `(B, side, side, 1)`; returns logits `(B, 10)`.
 
     Raises:
-        ValueError: for an unknown kind, or images of another shape.
+        ValueError: for an unknown kind, images of another shape, or none.
     """
 
     arguments = ("kind", "channels", "side", "normalise")
@@ -302,9 +317,10 @@ class SceneModel(Saved, keras.Model):
     def encode(self, images, training=False):
         """Images `(B, side, side, 1)` → places `(B, S, C)`."""
         images = as_array(images)
-        if tuple(images.shape[1:]) != (self.side, self.side, 1):
+        if tuple(images.shape[1:]) != (self.side, self.side, 1) or images.shape[0] == 0:
             raise ValueError(
-                f"images must be (B, {self.side}, {self.side}, 1), got {tuple(images.shape)}"
+                f"images must be (B, {self.side}, {self.side}, 1), one at least; "
+                f"got {tuple(images.shape)}"
             )
         x = images
         for i, convolution in enumerate(self.convolutions):
@@ -418,8 +434,10 @@ def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
     Raises:
         ValueError: if there is not one box for each map, or the places do not fill their rows.
     """
+    if np.ndim(weights) != 2:
+        raise ValueError(f"weights must be (B, S), got shape {np.shape(weights)}")
     B, S = np.shape(weights)
-    if S == 0 or S % columns:
+    if S == 0 or columns < 1 or S % columns:
         raise ValueError(f"{S} places (axis 1) do not fill rows of {columns}")
     if np.shape(boxes) != (B, 4):
         raise ValueError(f"boxes must be ({B}, 4), one for each map; got {np.shape(boxes)}")
@@ -430,8 +448,14 @@ def points_at(weights, boxes, columns: int, stride: int) -> np.ndarray:
 
 
 def in_box(boxes: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Which places have the middle of their patch in the box: `(B, 4)` → bool `(B, S)`."""
+    """Which places have the middle of their patch in the box: `(B, 4)` → bool `(B, S)`.
+
+    Raises:
+        ValueError: if `boxes` is not `(B, 4)`.
+    """
     boxes, middle = np.asarray(boxes), centres((side // STRIDE,) * 2, STRIDE)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be (B, 4), got shape {boxes.shape}")
     return ((boxes[:, None, :2] <= middle) & (middle < boxes[:, None, 2:])).all(axis=2)
 
 
@@ -499,10 +523,9 @@ def class_activation(model: SceneModel, images: np.ndarray) -> np.ndarray:
 def to_picture(weights: np.ndarray, side: int = SIDE) -> np.ndarray:
     """Weights `(…, S)` of a square map → `(…, side, side)`, each place as a square patch."""
     weights = np.asarray(weights)
-    h = round(weights.shape[-1] ** 0.5)
-    if h * h != weights.shape[-1] or side % h:
-        raise ValueError(
-            f"S = {weights.shape[-1]} places do not make a square map in {side} pixels"
-        )
+    S = weights.shape[-1] if weights.ndim else 0
+    h = round(S**0.5)
+    if not h or h * h != S or side % h:
+        raise ValueError(f"S = {S} places do not make a square map in {side} pixels")
     maps = weights.reshape(*weights.shape[:-1], h, h)
     return maps.repeat(side // h, axis=-2).repeat(side // h, axis=-1)

@@ -16,7 +16,7 @@ import pytest
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
 from attnfuse import fusion, layers, models, training, transformer, vision  # noqa: E402
-from attnfuse.experiments import translations  # noqa: E402
+from attnfuse.experiments import pronunciations, translations  # noqa: E402
 
 B, T, S, D = 2, 3, 4, 6
 RNG = np.random.default_rng(0)
@@ -108,6 +108,11 @@ MODELS |= {
         [[WORDS, tokens(B, T)]],
         [(B, T, 11)],
     ),
+    "norm after": (
+        lambda **o: pronunciations.NormAfter(9, 11, **SMALL, **o),
+        [[WORDS, tokens(B, T)]],
+        [(B, T, 11)],
+    ),
     "article": (
         lambda **o: translations.ArticleModel(9, 11, positions=True, width=8, **o),
         [[WORDS, tokens(B, T)]],
@@ -186,7 +191,8 @@ def test_weights_asked_for_in_a_functional_model(make, inputs, shapes):
 LOAD = """
 import sys
 from pathlib import Path
-import attnfuse.fusion, attnfuse.models, attnfuse.transformer, attnfuse.vision, attnfuse.experiments.translations
+import attnfuse.fusion, attnfuse.models, attnfuse.transformer, attnfuse.vision
+import attnfuse.experiments.pronunciations, attnfuse.experiments.translations
 import keras, numpy as np
 from attnfuse.layers import to_numpy
 for path in sorted(Path(sys.argv[1]).glob("*.keras")):
@@ -275,21 +281,46 @@ def test_looking_under_other_dtypes(kind, policy):
         np.testing.assert_allclose(vision.looks(model, IMAGES).sum(axis=1), 1, atol=2e-2)
 
 
-@pytest.mark.parametrize("name", ["additive", "multiplicative", "query pooling", "conv pooling"])
-def test_scores_can_be_asked_for_under_mixed_precision(name):
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("additive", "float16"),
+        ("multiplicative", "float32"),
+        ("scaled", "float32"),
+        ("query pooling", "float16"),
+        ("conv pooling", "float16"),
+    ],
+)
+def test_scores_can_be_asked_for_under_mixed_precision(name, dtype):
     make, inputs, _ = LAYERS[name]
     layer = make(dtype="mixed_float16")
     layer(*inputs)
     scores = layer.scores(*inputs[:2])
-    assert keras.backend.standardize_dtype(scores.dtype) == "float16"
+    assert keras.backend.standardize_dtype(scores.dtype) == dtype
 
 
-def test_large_scores_do_not_overflow_before_they_are_scaled():
-    layer = layers.MultiplicativeAttention(dtype="float16")
-    query, key = np.full((1, 1, 100), 20.0), np.full((1, 2, 100), 4.0)
-    layer(query, key)
-    layer.matrix.assign(np.eye(100) * 10)
-    assert np.isfinite(array(layer.scores(query, key))).all()  # 80,000 / 10
+@pytest.mark.parametrize(
+    "make",
+    [
+        layers.ScaledDotProductAttention,
+        layers.MultiplicativeAttention,
+        lambda **o: layers.MultiHeadAttention(1, 8, **o),
+        lambda **o: vision.SelfAttention(8, **o),
+    ],
+)
+def test_scores_beyond_half_precision(make):
+    """8 · 200² / √8 = 113,137; float16 ends at 65,504."""
+    layer, x = make(dtype="float16"), np.full((1, 2, 8), 200.0)
+    x[0, 1] = 199  # its score is lower by 566: no weight
+    several = not isinstance(layer, vision.SelfAttention)
+    options = {"return_weights": True} if several else {}
+    inputs = [x, x] if several else [x]
+    layer(*inputs, **options)
+    layer.set_weights([np.eye(8) if len(w.shape) == 2 else 0 * w for w in layer.get_weights()])
+    context, weights = layer(*inputs, **options)
+    assert context.dtype == weights.dtype == "float16"
+    assert array(weights).reshape(2, 2).tolist() == [[1, 0], [1, 0]]
+    assert np.isfinite(array(context)).all()
 
 
 # -- nested lists, numbers for masks ----------------------------------------------------------------
@@ -389,6 +420,26 @@ def test_a_closed_place_has_no_influence_whatever_it_holds(name, policy, held):
         np.testing.assert_allclose(zero, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ATTENTION)
+def test_a_query_without_any_key_has_no_influence_whatever_it_holds(name):
+    make, (query, key, value), _ = ATTENTION[name]
+    layer, found = make(), []
+    mask = np.ones((B, T, S), bool)
+    mask[0, 1] = False
+    for held in (0.0, np.nan):
+        query = query.copy()
+        query[0, 1] = held
+        given = [tf.constant(x) for x in (query, key, value)]
+        with tf.GradientTape() as tape:
+            tape.watch(given)
+            output = keras.tree.flatten(layer(*given, mask=mask))[0]
+            loss = tf.reduce_sum(output**2)
+        found.append([output, *tape.gradient(loss, [*given, *layer.trainable_variables])])
+    for zero, other in zip(*found, strict=True):
+        assert np.isfinite(other).all()
+        np.testing.assert_array_equal(zero, other)
+
+
 def test_unknown_words_have_no_influence():
     layer = fusion.WordMean(5, 3)
     layer(np.array([[0, 1, 2]]))
@@ -440,7 +491,25 @@ def test_no_rows():
     for write in (models.greedy_recurrent, models.free_running):
         assert write(model, none, 5).shape == (0, 5)
         assert write(model, WORDS, 0).shape == (B, 0)
-    scenes = MODELS["scenes, query"][0]()
+    for write in (models.greedy_recurrent, models.free_running):
+        with pytest.raises(ValueError, match="source is an empty sequence"):
+            write(model, WORDS[:, :0], 5)
+    with pytest.raises(ValueError, match="decoder_input is an empty sequence"):
+        model([WORDS, WORDS[:, :0]])
+    pairs = models.Pairs(np.arange(B), [], [], WORDS, WORDS)
+    empty = models.Pairs(np.arange(0), [], [], none, none)
+    with pytest.raises(ValueError, match="validation holds no rows"):
+        models.fit_pairs(model, pairs, empty, epochs=1)
+    with pytest.raises(ValueError, match="train holds no rows"):
+        models.fit_pairs(model, empty, pairs, epochs=1)
+    with pytest.raises(ValueError, match="train holds no rows"):
+        transformer.fit(None, empty, epochs=1)
+    for kind in ("average", "query"):
+        scenes = MODELS[f"scenes, {kind}"][0]()
+        look = vision.class_activation if kind == "average" else vision.looks
+        for call in (scenes, lambda x, look=look, scenes=scenes: look(scenes, x)):
+            with pytest.raises(ValueError, match=r"images must be .*one at least"):
+                call(IMAGES[:0])
     assert vision.probabilities(scenes, IMAGES[:0]).shape == (0, 10)
     with pytest.raises(ValueError, match="no scenes"):
         vision.accuracy(scenes, vision.Scenes(IMAGES[:0], np.zeros(0, int), np.zeros((0, 4))))
@@ -463,14 +532,38 @@ def test_measures_of_other_shapes_are_refused():
     assert vision.to_picture([[1.0, 2, 3, 4]], side=4).shape == (1, 4, 4)
     assert vision.in_box([[0, 0, 8, 8]]).sum() == 4
     assert model.encode(IMAGES.tolist()).shape == (B, 4, 4)
+    assert vision.to_sequence(np.zeros((1, 2, 3, 1)).tolist()).shape == (1, 6, 1)
+
+
+@pytest.mark.parametrize("name", ["gate", "sum", "product", "side by side", "low rank"])
+def test_a_batch_of_another_size_is_not_stretched(name):
+    layer = LAYERS[name][0]()
+    with pytest.raises(ValueError, match=r"axis 0.*\[1, 2\] items"):
+        layer([floats(1, 3), floats(2, 5)])
+
+
+@pytest.mark.parametrize(
+    ("target", "logits"),
+    [((1, 2), (2, 2, 4)), ((1, 1), (1, 2, 4)), ((1, 2, 1), (1, 2, 4)), ((2,), (1, 2, 4))],
+)
+def test_targets_of_another_shape_are_not_stretched(target, logits):
+    with pytest.raises(ValueError, match=r"targets .* do not fit logits"):
+        transformer.SmoothedLoss()(np.ones(target, int), np.zeros(logits, "float32"))
+
+
+def test_a_grid_of_other_places_is_refused():
+    for places in (floats(B, 6, D), keras.Input((6, D)), floats(0, 4, D)):
+        with pytest.raises(ValueError, match=r"places must be \(B, 4, C\)"):
+            vision.ConvPooling((2, 2))(places)
 
 
 @pytest.mark.parametrize("warm_up", [0, 10, 100])
-def test_the_learning_rate_stays_at_its_end(warm_up):
+def test_the_learning_rate_stays_at_its_ends(warm_up):
     schedule = transformer.WarmUp(100, 1.0, warm_up)
     for rate in (schedule, lambda step: transformer.learning_rate(step, 100, 1.0, warm_up)):
         assert float(rate(199)) == pytest.approx(float(rate(99)), rel=1e-6)
         assert float(rate(99)) > 0
+        assert float(rate(-50)) == float(rate(-1)) == float(rate(0)) > 0
 
 
 # -- the user's settings ----------------------------------------------------------------------------

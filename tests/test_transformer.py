@@ -207,6 +207,8 @@ def test_what_does_not_fit_is_refused():
     for rate in (transformer.WarmUp, lambda *options: transformer.learning_rate(0, *options)):
         with pytest.raises(ValueError, match="does not fit"):
             rate(10, 1e-3, 20)
+        with pytest.raises(ValueError, match="one step at least"):
+            rate(0, 1e-3, 0)
 
 
 # -- writing ----------------------------------------------------------------------------------------

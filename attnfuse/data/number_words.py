@@ -169,7 +169,7 @@ def exact_match(predicted: np.ndarray, target: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: if the two are not of one shape.
     """
-    predicted, target = _pair(predicted, target)
+    predicted, target = both_texts(predicted, target)
     return ((predicted == target) | (target == PAD)).all(axis=1)
 
 
@@ -179,13 +179,14 @@ def token_accuracy(predicted: np.ndarray, target: np.ndarray) -> float:
     Raises:
         ValueError: if the two are not of one shape, or `target` holds nothing but padding.
     """
-    predicted, target = _pair(predicted, target)
+    predicted, target = both_texts(predicted, target)
     if not (target != PAD).any():
         raise ValueError("target holds nothing but padding: no token can be right")
     return float((predicted == target)[target != PAD].mean())
 
 
-def _pair(predicted, target) -> tuple[np.ndarray, np.ndarray]:
+def both_texts(predicted, target) -> tuple[np.ndarray, np.ndarray]:
+    """The two as arrays; ValueError unless both are `(B, T)`."""
     predicted, target = np.asarray(predicted), np.asarray(target)
     if predicted.ndim != 2 or predicted.shape != target.shape:
         shapes = f"{predicted.shape} and {target.shape}"

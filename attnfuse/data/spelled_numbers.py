@@ -37,7 +37,14 @@ def encode(numbers, length: int = LONGEST) -> np.ndarray:
 
 
 def noughts(tokens: np.ndarray) -> np.ndarray:
-    """0 to 3 for each token: nothing, next word "hundred", a later "thousand", both."""
+    """0 to 3 for each token `(B, T)`: nothing, next word "hundred", a later "thousand", both.
+
+    Raises:
+        ValueError: if `tokens` has not two axes.
+    """
+    tokens = np.asarray(tokens)
+    if tokens.ndim != 2:
+        raise ValueError(f"tokens must be (B, T), got shape {tokens.shape}")
     hundred, thousand = (tokens == VOCABULARY.index(word) for word in ("hundred", "thousand"))
     found = np.zeros((2, *tokens.shape), np.int32)
     found[0, :, :-1] = hundred[:, 1:]

@@ -16,6 +16,7 @@ import numpy as np
 
 from attnfuse import models, settings, transformer
 from attnfuse.data import spelling
+from attnfuse.layers import serialisable
 from attnfuse.settings import quiet
 
 with quiet():
@@ -38,6 +39,7 @@ RUNS = [
 ]
 
 
+@serialisable
 class NormAfter(transformer.Transformer):
     """The same parts, each normalised *after* it was added, x ← norm(x + part(x)), as in Vaswani et al. 2017."""
 

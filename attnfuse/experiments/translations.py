@@ -20,7 +20,14 @@ import numpy as np
 
 from attnfuse import models, settings
 from attnfuse.data import number_words
-from attnfuse.data.number_words import PAD, NumberWords, exact_match, shuffle_letters, to_text
+from attnfuse.data.number_words import (
+    PAD,
+    NumberWords,
+    both_texts,
+    exact_match,
+    shuffle_letters,
+    to_text,
+)
 from attnfuse.layers import AdditiveAttention, OfTwo, serialisable
 from attnfuse.settings import quiet
 
@@ -134,7 +141,14 @@ def measure_repair(model, data: NumberWords, shifted: bool = True) -> tuple[floa
 
 
 def by_position(predicted: np.ndarray, target: np.ndarray) -> list[float]:
-    """The share of right words at each position of the target, padding left out; both int `(B, T)`."""
+    """The share of right words at each position of the target, padding left out; both int `(B, T)`.
+
+    Raises:
+        ValueError: if the two are not of one shape, or a position holds nothing but padding.
+    """
+    predicted, target = both_texts(predicted, target)
+    if not (target != PAD).any(axis=0).all():
+        raise ValueError("target holds nothing but padding at a position (axis 1)")
     right, counts = (predicted == target) & (target != PAD), (target != PAD).sum(axis=0)
     return (right.sum(axis=0) / counts).round(4).tolist()
 

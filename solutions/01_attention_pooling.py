@@ -8,7 +8,7 @@
 #     - find out by experiment why attention needs masks
 #     - train an attention network of nine numbers and compare it with a formula
 #     needs: [00_start_here]
-#     minutes: 60
+#     minutes: 55
 #     seconds: 10
 #     keras: false
 #   kernelspec:
@@ -543,16 +543,16 @@ check("year_out_errors", year_out_errors)
 # days of 2015. How many different forecasts do you get?
 
 # %% exercise="no_query"
-prediction = None  # a whole number
+how_many = None  # a whole number
 ### BEGIN SOLUTION
-prediction = 1  # no score depends on the day asked about
+how_many = 1  # no score depends on the day asked about
 ### END SOLUTION
 
 # %% try="no_query"
-print(f"You expect {prediction:g} different forecasts for the {len(test.day)} days of 2015.")
+print(f"You expect {how_many:g} different forecasts for the {len(test.day)} days of 2015.")
 
 # %% check="no_query"
-check("no_query", prediction)
+check("no_query", how_many)
 
 
 # %%

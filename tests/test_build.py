@@ -82,6 +82,14 @@ def test_duplicate_is_reported_at_its_own_line(tmp_path):
     assert f"already at line {second - 3}" in str(error.value)
 
 
+def test_two_answers_of_a_lesson_have_two_names(tmp_path):
+    lesson = read(tmp_path, SOURCE)
+    (answer,) = [cell for cell in lesson.cells if "exercise" in cell.marks]
+    lesson.cells.append(build.Cell(999, False, answer.source, {"exercise": "other"}))
+    with pytest.raises(build.SourceError, match=":999: 'weighted_average' is already the answer"):
+        build._validate_names(lesson)
+
+
 def test_nothing_drifted():
     assert build.drift(build.all_lessons()) == []
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import yaml
 from traitlets.config import Config
 
+from attnfuse.cells import bound
 from attnfuse.checking.exercise import KINDS
 from attnfuse.exercises import EXERCISES, QUIZZES
 
@@ -164,6 +165,7 @@ def _validate(lesson: Lesson) -> None:
                 lesson.fail(cell.line, f"{name!r} belongs to lesson {EXERCISES[name].lesson}")
         _validate_solution(lesson, cell)
         _validate_style(lesson, cell)
+    _validate_names(lesson)
     for (role, name), line in seen.items():
         for other in ("task", "try", "check"):
             if role == "exercise" and (other, name) not in seen:
@@ -173,6 +175,16 @@ def _validate(lesson: Lesson) -> None:
     missing = declared - {name for role, name in seen if role == "exercise"}
     if missing:
         lesson.fail(1, f"declared for this lesson but not in it: {', '.join(sorted(missing))}")
+
+
+def _validate_names(lesson: Lesson) -> None:
+    """Two answers of a lesson have two names, as a check would else judge the other one's answer."""
+    seen: dict[str, str] = {}
+    for cell in lesson.cells:
+        for name in bound(cell.source) if "exercise" in cell.marks else ():
+            if name in seen:
+                lesson.fail(cell.line, f"{name!r} is already the answer of {seen[name]!r}")
+            seen[name] = cell.marks["exercise"]
 
 
 def _validate_headings(lesson: Lesson) -> None:

@@ -7,6 +7,7 @@ running, and in `quiz("id", b)` the letter gets its quotes. Outside IPython noth
 
 import ast
 import json
+import keyword
 import re
 import symtable
 import sys
@@ -14,27 +15,41 @@ import traceback
 from dataclasses import dataclass
 from functools import cache
 
+from attnfuse.marks import plain
 from attnfuse.released import code_cells, find_check, released_lessons
 
-# What a cell would have bound, read off its lines where Python cannot read it.
-_BINDS = re.compile(r"^(?:(?:async +)?def|class) +(\w+)|^(\w+(?: *, *\w+)*) *=(?!=)", re.M)
+# What a cell would have bound, read off its lines where Python cannot read it: `dfe f(x):`, `f(x):`.
+_NO_DEF = "|".join(["print", *(set(keyword.kwlist) - {"def", "class"})])
+_BINDS = re.compile(
+    rf"^(?:async +)?(?!(?:{_NO_DEF})\b)\w+ +(\w+)|^(\w+)\(.*\) *:\s*$|^(\w+(?: *, *\w+)*) *=(?!=)",
+    re.M,
+)
+# Magics that run the rest of their cell as Python, in the notebook's own names.
+_MAGIC = re.compile(r"\A(?:\s*%%(?:time|capture|prun)\b.*\n)+")
+_MISSING = object()
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Why an answer must not be judged: its name, and what stopped its cell ("" if never written)."""
+    """Why the answer of this name must not be judged, as `why`; `unwritten` if nobody tried."""
 
     name: str
-    stopped: str = ""
+    why: str
+    unwritten: bool = False
 
 
 class Watch:
-    """Follows one kernel's cells; `unwritten` and `stopped` hold names of this moment."""
+    """Follows one kernel's cells.
+
+    `unwritten` and `stopped` hold the object that a name had when that was noted; they speak of no
+    other, however it came there (`%run`, `import *`, `exec`).
+    """
 
     def __init__(self, shell):
         self.shell = shell
-        self.unwritten: set[str] = set()
-        self.stopped: dict[str, str] = {}
+        self.limit: float | None = None  # seconds after which a grader interrupts a cell
+        self.unwritten: dict[str, object] = {}
+        self.stopped: dict[str, tuple[object, str]] = {}
         self.read: set[str] = set()  # by the running cell, from cells before it
         self._before: dict[str, object] = {}
         shell.events.register("pre_run_cell", self.pre_run_cell)
@@ -43,45 +58,91 @@ class Watch:
 
     def pre_run_cell(self, info) -> None:
         self.read = set()
-        names = bound(self.shell.transform_cell(info.raw_cell))
-        self._before = {name: self.shell.user_ns.get(name) for name in names}
+        self._before = {name: self._now(name) for name in self._meant(info)}
 
     def post_run_cell(self, result) -> None:
         if result.info is None:
             return
-        source = self.shell.transform_cell(result.info.raw_cell)
         error = result.error_before_exec or result.error_in_exec
-        for name in bound(source):
-            if error and self.shell.user_ns.get(name) is self._before.get(name):
-                self.stopped[name] = describe(error)
+        stub = not error and form(self._python(result.info)) in stubs()
+        for name in self._meant(result.info):
+            now = self._now(name)
+            if error and now is self._before.get(name, _MISSING):
+                self.stopped[name] = (now, self._stop(result))
                 continue
             self.stopped.pop(name, None)
-            self.unwritten.discard(name)
-            if not error and form(source) in stubs():
-                self.unwritten.add(name)
+            self.unwritten.pop(name, None)
+            if stub:
+                self.unwritten[name] = now
+            elif now is _MISSING and not error:
+                self.stopped[name] = (now, f"ran, but defined no `{name}`")
+
+    def _now(self, name: str):
+        return self.shell.user_ns.get(name, _MISSING)
+
+    def _python(self, info) -> str:
+        """A cell's code, as Python."""
+        try:
+            return self.shell.transform_cell(_MAGIC.sub("", info.raw_cell))
+        except Exception:  # such as brackets too deep for IPython
+            return info.raw_cell
+
+    def _meant(self, info) -> set[str]:
+        """The names that a cell binds; an answer's own cell, known by its id, is to bind its names."""
+        return bound(self._python(info)) | _answers().get(str(info.cell_id), set())
+
+    def _stop(self, result) -> str:
+        error = result.error_before_exec or result.error_in_exec
+        if isinstance(error, KeyboardInterrupt) and self.limit:
+            return f"ran longer than {self.limit:g} s"
+        if result.error_before_exec:
+            line = getattr(error, "lineno", None)
+        else:
+            frames = traceback.extract_tb(error.__traceback__)
+            own = (frame.lineno for frame in frames if "interactiveshell" not in frame.filename)
+            line = next(own, None)
+        where = f" (line {line})" if line else ""
+        return f"stopped when it last ran: {describe(error)}{where}"
 
     def visit(self, tree: ast.Module) -> ast.Module:
         """The tree that IPython runs instead of a cell's own."""
-        quote_letters(tree)
-        source = ast.unparse(tree)
-        self.read = names_read(source)
-        never = sorted(self.read & answer_names() - self.shell.user_ns.keys())
-        missing = sorted(self.unwritten & self.read)
-        if never:
-            text = f"run the cell of {', '.join(never)} first"
-        elif missing and not find_check({"source": source}):
-            text = f"not written yet: {', '.join(missing)}"
-        else:
+        try:
+            source = ast.unparse(tree)
+            released = ast.dump(tree) in tries()
+        except RecursionError:
             return tree
-        stop = "__import__('attnfuse.feedback').feedback.stop"
-        return ast.parse(f"{stop if find_check({'source': source}) else 'print'}({text!r})")
+        self.read = names_read(source)
+        quote_letters(tree, self.shell.user_ns.keys() | bound(source))
+        if find_check({"source": source}):
+            for statement in tree.body:
+                self._let_check_see(statement)
+            return tree
+        alone = len(tree.body) == 1 and isinstance(tree.body[0], ast.Expr)
+        trouble = self.trouble(self.read) if alone or released else None
+        return ast.parse(f"print({plain(trouble.why)!r})") if trouble else tree
+
+    def _let_check_see(self, statement: ast.stmt) -> None:
+        """Make `check("pool", pool)` speak where Python would say that it knows no `pool`."""
+        match statement:
+            case ast.Expr(ast.Call(ast.Name("check"), [_, ast.Name(name), *_])):
+                if name in answer_names() and self._now(name) is _MISSING:
+                    statement.value.args[1] = ast.copy_location(
+                        ast.parse(f"globals().get({name!r})", mode="eval").body, statement.value
+                    )
+                    ast.fix_missing_locations(statement)
 
     def trouble(self, names) -> Trouble | None:
         for name in sorted(names):
-            if name in self.stopped:
-                return Trouble(name, self.stopped[name])
-            if name in self.unwritten:
-                return Trouble(name)
+            now = self._now(name)
+            noted, why = self.stopped.get(name, (None, ""))
+            if why and noted is now:
+                return Trouble(name, f"The cell of `{name}` {why}. Mend it and run it again.")
+            if now is _MISSING and name in answer_names():
+                return Trouble(
+                    name, f"`{name}` is not defined yet: run its cell first", unwritten=True
+                )
+            if name in self.unwritten and self.unwritten[name] is now:
+                return Trouble(name, f"not written yet: `{name}`", unwritten=True)
         return None
 
 
@@ -107,28 +168,46 @@ def trouble(names=None) -> Trouble | None:
 
 
 @cache
-def _released() -> tuple[str, ...]:
-    """Every answer's cell as it was released."""
+def _released() -> tuple[dict, ...]:
+    """Every code cell as it was released."""
     try:
         lessons = released_lessons()
     except FileNotFoundError:
         return ()
     notebooks = (json.loads(path.read_text(encoding="utf-8")) for path in lessons.values())
-    cells = (cell for notebook in notebooks for cell in code_cells(notebook))
-    answers = (cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("solution"))
-    return tuple(cell["source"] for cell in answers)
+    return tuple(cell for notebook in notebooks for cell in code_cells(notebook))
+
+
+@cache
+def _stubs() -> dict[str, str]:
+    """Id → source of every answer's cell as it was released."""
+    cells = {cell["id"]: cell for cell in _released()}
+    nbgrader = {id: cell["metadata"].get("nbgrader", {}) for id, cell in cells.items()}
+    return {id: cell["source"] for id, cell in cells.items() if nbgrader[id].get("solution")}
 
 
 @cache
 def stubs() -> frozenset[str]:
     """The form of every answer's cell as it was released."""
-    return frozenset(map(form, _released()))
+    return frozenset(map(form, _stubs().values()))
+
+
+@cache
+def tries() -> frozenset[str]:
+    """The form of every try-it cell as it was released."""
+    return frozenset(form(cell["source"]) for cell in _released() if cell["id"].endswith("-try"))
+
+
+@cache
+def _answers() -> dict[str, set[str]]:
+    """Id → the names of every answer's cell."""
+    return {id: bound(source) for id, source in _stubs().items()}
 
 
 @cache
 def answer_names() -> frozenset[str]:
     """The names that answers have."""
-    return frozenset(name for source in _released() for name in bound(source))
+    return frozenset().union(*_answers().values())
 
 
 def form(source: str) -> str:
@@ -144,8 +223,8 @@ def bound(source: str) -> set[str]:
     try:
         table = symtable.symtable(source, "cell", "exec")
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        found = (one or many for one, many in _BINDS.findall(source))
-        return {name for names in found for name in re.findall(r"\w+", names)}
+        found = " ".join("".join(names) + " " for names in _BINDS.findall(source))
+        return set(re.findall(r"\w+", found))
     return {one.get_name() for one in table.get_symbols() if one.is_assigned() or one.is_imported()}
 
 
@@ -165,16 +244,10 @@ def names_read(source: str) -> set[str]:
 
 
 def describe(error: BaseException) -> str:
-    """`SyntaxError: invalid syntax (line 3)`: the error, and the line of the cell that it stopped at."""
-    if isinstance(error, SyntaxError):
-        text, line = error.msg, error.lineno
-    else:
-        lines = [x for x in _text(error).splitlines() if x.strip()]
-        frames = traceback.extract_tb(error.__traceback__)
-        own = (frame.lineno for frame in frames if "interactiveshell" not in frame.filename)
-        text, line = (lines or [""])[0][:200], next(own, None)
-    where = f" (line {line})" if line else ""
-    return f"{type(error).__name__}{text and f': {text}'}{where}"
+    """`SyntaxError: invalid syntax`: the error, and the first line of what it says."""
+    text = error.msg if isinstance(error, SyntaxError) else _text(error)
+    lines = [x for x in str(text).splitlines() if x.strip()]
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
 
 
 def _text(error) -> str:
@@ -184,10 +257,17 @@ def _text(error) -> str:
         return ""
 
 
-def quote_letters(tree: ast.Module) -> None:
-    """Make `quiz("id", b)` `quiz("id", "b")`."""
+def quote_letters(tree: ast.Module, taken) -> None:
+    """Make `quiz("id", b)` `quiz("id", "b")`, unless the name `b` is taken."""
+
+    def quoted(argument: ast.expr) -> ast.expr:
+        match argument:
+            case ast.Name(id=letter) if len(letter) == 1 and letter not in taken:
+                return ast.copy_location(ast.Constant(letter), argument)
+        return argument
+
     for call in ast.walk(tree):
         if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "quiz":
-            for i, argument in enumerate(call.args):
-                if isinstance(argument, ast.Name) and len(argument.id) == 1:
-                    call.args[i] = ast.copy_location(ast.Constant(argument.id), argument)
+            call.args = list(map(quoted, call.args))
+            for one in call.keywords:
+                one.value = quoted(one.value)

@@ -41,11 +41,6 @@ class UnknownName(_Plain, ValueError):
     """There is no exercise or question of that name."""
 
 
-def stop(text: str) -> None:
-    """Stop a check that has nothing to judge; one calm line."""
-    raise NotWritten(text)
-
-
 def _find(table, name, what: str):
     if name in table:
         return table[name]
@@ -108,19 +103,12 @@ _GREEN_BAR = "border-left: 6px solid #2da44e; padding-left: 8px"
 
 def _refuse(exercise, candidate, trouble: cells.Trouble | None) -> None:
     """Raise if there is no answer to judge."""
-    if trouble and trouble.stopped:
-        raise CheckFailed(f"✗ {exercise.name}\n{_stopped(trouble)}")
+    if trouble and trouble.unwritten:
+        raise NotWritten(trouble.why)
     if trouble:
-        raise NotWritten(f"not written yet: `{trouble.name}`")
+        raise CheckFailed(f"✗ {exercise.name}\n{trouble.why} Nothing was judged.")
     if _blank(candidate, inside=exercise.value):
         raise NotWritten(f"not written yet: `{exercise.name}`")
-
-
-def _stopped(trouble: cells.Trouble) -> str:
-    return (
-        f"The cell of `{trouble.name}` stopped when it last ran: {trouble.stopped}. "
-        "Mend it and run it again; nothing was judged."
-    )
 
 
 def _blank(x, inside: bool) -> bool:
@@ -147,7 +135,7 @@ def verdict_json(name: str, thunk, seed: int | None = None) -> str:
         _refuse(exercise, candidate, trouble)
     except CheckFailed as refused:
         message = str(refused)
-    except Exception as error:  # most often NameError: the answer's cell is gone
+    except Exception as error:  # outside IPython most often NameError
         message = f"✗ {name}\nNo answer found ({cells.describe(error)})."
     else:
         verdict = exercise.judge(candidate, seed)

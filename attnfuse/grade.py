@@ -20,6 +20,7 @@ from queue import Empty
 from .released import Malformed, code_cells, find_check, release_checks, released_lessons
 
 VERDICT = "__import__('attnfuse.feedback').feedback.verdict_json({name!r}, lambda: {candidate})"
+WATCH = "__import__('attnfuse.cells').cells.watch().limit = {limit!r}"
 INTERRUPT_GRACE = 5.0  # seconds that an interrupted cell has to stop
 
 
@@ -125,9 +126,9 @@ def grade_notebook(
     plan = steps(cells, checks)
     try:
         with Kernel(path.parent, quick, timeout) as kernel:
-            for done, (source, names) in enumerate(plan, start=1):
-                if source is not None:
-                    kernel.run(source)
+            for done, (cell, names) in enumerate(plan, start=1):
+                if cell is not None:
+                    kernel.run(cell["source"], grade_id(cell) or str(cell.get("id", "")))
                 for name in names:
                     verdicts[name] = kernel.judge(name, checks[name])
                 progress(done, len(plan))
@@ -141,8 +142,8 @@ def grade_notebook(
     return result
 
 
-def steps(cells: list[dict], checks: dict[str, str]) -> list[tuple[str | None, list[str]]]:
-    """What to do, in order: source to run (None for a check cell), then exercises to judge.
+def steps(cells: list[dict], checks: dict[str, str]) -> list[tuple[dict | None, list[str]]]:
+    """What to do, in order: a cell to run (None for a check cell), then exercises to judge.
 
     An exercise is judged where its own check cell stands, known by its grade id; without one,
     after the last cell that checks it; without any, at the end.
@@ -160,7 +161,7 @@ def steps(cells: list[dict], checks: dict[str, str]) -> list[tuple[str | None, l
         found = find_check(cell)
         if found and found[0] in checks and found[0] not in own:
             place[found[0]] = index
-        plan.append((None if found and found[2] else cell["source"], []))
+        plan.append((None if found and found[2] else cell, []))
     plan.append((None, []))
     for name in checks:
         plan[place.get(name, len(cells))][1].append(name)
@@ -220,7 +221,7 @@ def lesson_of(notebook: dict, path: Path) -> str:
     known = released_lessons()
     metadata = notebook.get("metadata")
     ours = metadata.get("attnfuse") if isinstance(metadata, dict) else None
-    if isinstance(ours, dict) and ours.get("lesson") in known:
+    if isinstance(ours, dict) and ours.get("lesson") in list(known):  # also where it is no text
         return ours["lesson"]
     for name in known:
         if name in path.name:
@@ -292,15 +293,19 @@ class Kernel:
         except KernelGone:
             self.__exit__()
             raise CannotGrade("no kernel could be started; is ipykernel installed?") from None
+        self.reply(self.client.execute(WATCH.format(limit=self.timeout), silent=True), limit=60)
         return self
 
     def __exit__(self, *_):
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
-    def run(self, source: str) -> None:
-        """Run a cell; whether it raises or is interrupted does not matter here."""
-        self.reply(self.client.execute(source, stop_on_error=False, allow_stdin=False))
+    def run(self, source: str, id: str = "") -> None:
+        """Run a cell, as the notebook's cell of this id; whether it raises does not matter here."""
+        content = {"code": source, "silent": False, "allow_stdin": False, "stop_on_error": False}
+        message = self.client.session.msg("execute_request", content, metadata={"cellId": id})
+        self.client.shell_channel.send(message)
+        self.reply(message["header"]["msg_id"])
 
     def judge(self, name: str, candidate: str) -> dict:
         """The verdict on the learner's object: a dict with passed, message, misconception."""

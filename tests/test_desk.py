@@ -26,6 +26,10 @@ MISSPELT = "def softmax(scores):\n    retrun np.exp(scores)"
 TRY = "print(softmax(np.zeros((1, 2))).round(2))"
 CHECK = 'check("softmax", softmax)'
 ALT = 'A "steep" line, x < y & z.'
+OTHER_WAYS = [f"%%time\n{RIGHT}", "from mine import *", "%run mine.py", f"exec({RIGHT!r})"]
+OTHER_WAYS += ["def f():\n    global softmax\n    import mine\n    softmax = mine.softmax\nf()"]
+BROKEN = ["dfe softmax(scores):\n    pass", "softmax(scores):\n    pass", "softmax = " + "(" * 5000]
+FIRST_OF_MORE = 25
 PICTURE = f"from attnfuse import plot\nfig, ax = plot.figure()\nplot.show(fig, alt={ALT!r})"
 
 
@@ -64,6 +68,16 @@ def desk(tmp_path_factory):
     sources += ["prediction = None\n# my guess\npass", "print(prediction[0])"]
     sources += ['check("no_query", prediction)', 'quiz("00-doubling", b)']
     sources += ['check("pool", pool)', "print(pool(1, 2))", "print(nobody)", PICTURE]
+    assert len(sources) == FIRST_OF_MORE
+    (folder / "mine.py").write_text(f"import numpy as np\n{RIGHT}\n")
+    for above in OTHER_WAYS:
+        sources += [STUB, above, TRY, CHECK]
+    for broken in BROKEN:
+        sources += [RIGHT, broken, CHECK]
+    sources += [f"%%time\n{STUB}", CHECK, "def helper(v):\n    return softmax(v)\nz = 3", "z"]
+    sources += [RIGHT, "print(softmax(np.zeros(3))", CHECK]
+    sources += ["1 / 0\ndef pool(scores, value):\n    pass", 'check("pool", pool)']
+    sources += ['b = "a"', 'quiz("00-doubling", b)', 'quiz("00-doubling", answer=c)']
     notebook = run(*sources, folder=folder)
     return notebook, folder
 
@@ -71,6 +85,12 @@ def desk(tmp_path_factory):
 @pytest.fixture
 def shown(desk):
     return [(cell.source, said(cell)) for cell in desk[0].cells[1:]]
+
+
+@pytest.fixture
+def more(shown):
+    """The cells after those that `shown[0]` to `shown[24]` tell of, errors without their marks."""
+    return [(source, plain_error(text)) for source, text in shown[FIRST_OF_MORE:]]
 
 
 @pytest.mark.slow
@@ -93,7 +113,7 @@ class TestInAKernel:
             (second, "ZeroDivisionError: division by zero (line 1)"),
         ]:
             assert f"The cell of softmax stopped when it last ran: {why}." in text
-            assert "nothing was judged" in text
+            assert "Nothing was judged" in text
 
     def test_a_mended_answer_is_judged_and_progress_is_one_line(self, shown):
         first, progress_line = shown[15][1].splitlines()
@@ -114,18 +134,52 @@ class TestInAKernel:
         assert plain_error(shown[19][1]) == "[NotWritten] not written yet: prediction"
 
     def test_an_answer_whose_cell_never_ran(self, shown):
-        assert plain_error(shown[21][1]) == "[NotWritten] run the cell of pool first"
-        assert shown[22][1] == "run the cell of pool first"
+        assert (
+            plain_error(shown[21][1]) == "[NotWritten] pool is not defined yet: run its cell first"
+        )
+        assert shown[22][1] == "pool is not defined yet: run its cell first"
         assert "name 'nobody' is not defined" in plain_error(shown[23][1])  # no answer's name
 
-    def test_a_letter_needs_no_quotes(self, shown):
+    def test_an_answer_counts_however_it_came_there(self, more):
+        for i, above in enumerate(OTHER_WAYS):
+            _, (source, _), (_, tried), (_, checked) = more[4 * i : 4 * i + 4]
+            assert (source, tried) == (above, "[[0.5 0.5]]")
+            assert checked.startswith("✓ softmax")
+
+    def test_a_definition_that_python_cannot_read_leaves_no_older_one_to_judge(self, more):
+        start = 4 * len(OTHER_WAYS)
+        for i, broken in enumerate(BROKEN):
+            _, (source, _), (_, checked) = more[start + 3 * i : start + 3 * i + 3]
+            assert source == broken
+            assert "The cell of softmax stopped when it last ran: SyntaxError" in checked
+
+    def test_what_is_written_round_a_stub_or_uses_it(self, more):
+        timed, checked, helper, z, *_ = more[-12:]
+        assert timed[0].startswith("%%time")
+        assert checked[1] == "[NotWritten] not written yet: softmax"
+        assert (helper[1], z[1]) == ("", "3")  # a cell of one's own runs whole
+
+    def test_a_slip_in_another_cell_takes_nothing_from_an_answer(self, more):
+        assert "SyntaxError" in more[-7][1]
+        assert more[-6][1].startswith("✓ softmax")
+
+    def test_an_answer_whose_cell_stopped_at_once(self, more):
+        text = " ".join(more[-4][1].split())
+        assert text.startswith("[CheckFailed] ✗ pool The cell of pool stopped")
+        assert "ZeroDivisionError: division by zero (line 1)" in text
+
+    def test_a_letter_needs_no_quotes(self, shown, more):
         assert shown[20][1].startswith("✓ b) ")
+        assert more[-2][1].startswith("✗ a) ")  # b is the learner's own name, for "a"
+        assert more[-1][1].startswith("✗ c) ")
 
     def test_stubs_and_stopped_cells_are_no_tries(self, desk):
-        assert progress.read(desk[1])["softmax"].tries == 2  # one wrong, one right
+        assert (
+            progress.read(desk[1])["softmax"].tries == 2
+        )  # one wrong, one right; later ones do not count
 
     def test_a_picture_speaks(self, desk):
-        (output,) = desk[0].cells[-1].outputs
+        (output,) = desk[0].cells[FIRST_OF_MORE].outputs
         assert [one["alt"] for one in images(output.data["text/html"])] == [ALT]
         assert output.data["text/plain"] == f"[figure] {ALT}"
         assert output.metadata["image/png"]["alt"] == ALT
@@ -173,6 +227,11 @@ def test_elsewhere_no_progress_is_kept_or_shown(tmp_path):
         ("import numpy as np", {"np"}),
         ("for i in x:\n    pass", {"i"}),
         ("def f(:\n    y = 1", {"f"}),
+        ("dfe f(x):\n    return 1", {"f"}),
+        ("f(x):\n    return 1", {"f"}),
+        ("print(f(x)", set()),
+        ("print f(x)", set()),
+        ("for f in (", set()),
         ("a, b = (1,\n", {"a", "b"}),
         ("x == (1", set()),
     ],

@@ -151,7 +151,48 @@ def test_a_deleted_answer_is_named(notebook):
     content["cells"].remove(learners.cell(content, EXERCISE))
     (result,) = grade_notebook(notebook(content)).exercises
     assert not result.passed
-    assert "NameError" in result.message
+    assert "weighted_average is not defined yet" in result.message
+
+
+@pytest.mark.parametrize("above", [False, True])
+@pytest.mark.parametrize(
+    ("broken", "says"),
+    [
+        ("dfe weighted_average(value, parts):\n    pass", "SyntaxError: invalid syntax (line 1)."),
+        ("import sys\nsys.exit(0)", "SystemExit: 0 (line 2)."),
+        ("def f():\n    f()\nf()", "RecursionError: maximum recursion depth exceeded (line 3)."),
+        ("(" * 5000 + ")" * 5000, "SyntaxError: too many nested parentheses (line 1)."),
+        ("while True:\n    pass", "ran longer than 4 s."),
+    ],
+)
+def test_an_answers_cell_is_known_by_its_id(notebook, broken, says, above):
+    """It says what stopped that cell, also where an older answer is still there."""
+    content = learners.solved(LESSON)
+    cell = learners.cell(content, EXERCISE)
+    if above:
+        content["cells"].insert(content["cells"].index(cell), code(cell["source"]))
+    cell["source"] = broken
+    (result,) = grade_notebook(notebook(content), timeout=4).exercises
+    assert not result.passed
+    assert says in result.message
+    assert "The cell of weighted_average" in result.message
+
+
+def test_a_cell_that_runs_without_defining_its_answer(notebook):
+    content = learners.solved(LESSON)
+    learners.cell(content, EXERCISE)["source"] = "%%bash\ntrue"
+    (result,) = grade_notebook(notebook(content)).exercises
+    assert "ran, but defined no weighted_average" in result.message
+
+
+@pytest.mark.parametrize("magic", ["%%time", "exec"])
+def test_an_answer_below_its_stub_counts(notebook, magic):
+    content = learners.stub(LESSON)
+    source = "".join(learners.cell(learners.solved(LESSON), EXERCISE)["source"])
+    answer = f"%%time\n{source}" if magic == "%%time" else f"exec({source!r})"
+    place = content["cells"].index(learners.cell(content, EXERCISE))
+    content["cells"].insert(place + 1, code(answer))
+    assert grade_notebook(notebook(content)).points == POINTS
 
 
 def test_a_flood_of_output_is_survived(notebook):
@@ -183,6 +224,7 @@ def test_an_answer_that_loops_scores_nothing(notebook):
     )
     (result,) = grade_notebook(notebook(content), timeout=4).exercises
     assert not result.passed
+    assert "Your answer was still running" in result.message
 
 
 def test_a_kernel_that_ends_itself(notebook):
@@ -210,6 +252,8 @@ def test_the_lesson_is_found(notebook, name, keeps_metadata):
     content = learners.stub(LESSON)
     if not keeps_metadata:
         content["metadata"] = {}
+    else:
+        content["metadata"]["attnfuse"] = {"lesson": [LESSON]}  # no text; the checks still tell
     path = notebook(content, name)
     assert lesson_of(read_notebook(path), path) == LESSON
 

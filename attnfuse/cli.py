@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from pathlib import Path
 
@@ -12,31 +13,43 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a letter the terminal cannot show ends nothing
     try:
-        return run(parser().parse_args(arguments))
+        code = run(parser().parse_args(arguments))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `attnfuse status | head -1`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to flush
+        return 141  # what a shell says of a program that a closed pipe ended
     except KeyboardInterrupt:
         print("attnfuse: stopped", file=sys.stderr)
         return 130
 
 
 def run(options: argparse.Namespace) -> int:
+    from .work import WorkError, default_folder, require, reset
+
+    if options.command != "grade":
+        folder = Path(options.dir) if options.dir else default_folder()
     if options.command == "lab":
         from .lab import LabError, lab
 
         try:
-            return lab(options.dir, options.port, not options.no_browser)
+            return lab(folder, options.port, not options.no_browser)
         except LabError as problem:
             return refuse(options, problem)
     if options.command == "status":
         from .progress import status
 
-        print(status(Path(options.dir)))
+        try:
+            require(folder)
+        except WorkError as problem:
+            return refuse(options, problem)
+        print(status(folder))
         return 0
     if options.command == "reset":
         from .released import released_lessons
-        from .work import WorkError, reset
 
         try:
-            messages = reset(options.lessons, released_lessons(), Path(options.dir).resolve())
+            messages = reset(options.lessons, released_lessons(), folder.resolve())
         except (WorkError, OSError) as problem:
             return refuse(options, problem)
         print("\n".join(f"attnfuse: {message}" for message in messages))
@@ -84,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
 
     for command in (lab, status, reset):
         command.add_argument(
-            "--dir", default="work", help="where your notebooks live (default: work)"
+            "--dir", help="where your notebooks live (default: here if they do, else work)"
         )
     return top
 

@@ -23,7 +23,7 @@ class LabError(Exception):
     """A reason not to start, in one line."""
 
 
-def lab(folder: str = "work", port: int | None = None, browser: bool = True) -> int:
+def lab(folder: str | Path = "work", port: int | None = None, browser: bool = True) -> int:
     """Copy the lessons into `folder`, then become JupyterLab, unless one already runs there."""
     if importlib.util.find_spec("jupyterlab") is None:
         raise LabError(
@@ -32,9 +32,10 @@ def lab(folder: str = "work", port: int | None = None, browser: bool = True) -> 
     work = Path(folder).resolve()
     try:
         lessons = released_lessons()
-        messages = copy_lessons(lessons, work)
     except FileNotFoundError as problem:
         raise LabError(str(problem)) from None
+    try:
+        messages = copy_lessons(lessons, work)
     except OSError as problem:
         raise LabError(f"cannot write to {folder}/: {problem.strerror}") from None
     messages.append(f"your notebooks are in {work}")

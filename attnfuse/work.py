@@ -77,8 +77,7 @@ def reset(names: list[str], lessons: dict[str, Path], work: Path) -> list[str]:
         WorkError: if a name is no lesson's or there is no such folder; then nothing is changed.
     """
     chosen = list(dict.fromkeys(find_lesson(name, lessons) for name in names))
-    if not work.is_dir():
-        raise WorkError(f"there is no folder {work}; `attnfuse lab` makes it")
+    require(work)
     state, messages = read_state(work), []
     for lesson in chosen:
         target = work / f"{lesson}.ipynb"
@@ -87,12 +86,25 @@ def reset(names: list[str], lessons: dict[str, Path], work: Path) -> list[str]:
         if mine == release:
             messages.append(f"{target.name} is as released; nothing to do")
             continue
-        kept = None if mine is None else keep(work, lesson, mine)
+        unchanged = {work_digest(release), state.get(target.name)}
+        changed = mine is not None and not unchanged & hashes(mine)
+        kept = keep(work, lesson, mine) if changed else None
         write(target, release)
         state[target.name] = work_digest(release)
         write_state(work, state)
         messages.append(f"{target.name} is fresh" + (f"; yours is now {kept}" if kept else ""))
     return messages
+
+
+def default_folder() -> Path:
+    """The learner's folder where none is named: here, where `attnfuse lab` made it here, else `work/`."""
+    return Path.cwd() if Path(STATE).is_file() else Path("work")
+
+
+def require(work: Path) -> None:
+    """Raise WorkError if there is no such folder."""
+    if not work.is_dir():
+        raise WorkError(f"there is no folder {work}; `attnfuse lab` makes it")
 
 
 def find_lesson(name: str, lessons: dict[str, Path]) -> str:

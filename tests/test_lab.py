@@ -57,6 +57,15 @@ def test_a_folder_that_cannot_be_written(tmp_path, capsys):
     assert "cannot write to" in one_line(capsys)
 
 
+def test_a_folder_that_cannot_be_made(tmp_path, capsys, monkeypatch):
+    def refuse(*_, **__):  # as /proc does
+        raise FileNotFoundError(2, "No such file or directory")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    assert main(["lab", "--dir", "nowhere"]) == 1
+    assert "cannot write to nowhere/: No such file or directory" in one_line(capsys)
+
+
 def test_a_folder_without_permission(tmp_path, capsys, monkeypatch):
     def refuse(path, content):
         raise PermissionError(13, "Permission denied")

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -202,6 +204,15 @@ def test_reset_of_what_is_fresh_or_gone(work, capsys):
     assert not list(work.glob("*.mine*"))
 
 
+def test_reset_of_what_was_only_opened_and_saved_keeps_no_copy(work, capsys):
+    target = work / f"{LESSON}.ipynb"
+    target.write_text(json.dumps(json.loads(target.read_text()) | {"metadata": {"saved": True}}))
+    assert reset(work, "01") == 0
+    assert capsys.readouterr().out == f"attnfuse: {LESSON}.ipynb is fresh\n"
+    assert target.read_bytes() == released_lessons()[LESSON].read_bytes()
+    assert not list(work.glob("*.mine*"))
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
@@ -222,6 +233,28 @@ def test_reset_of_no_lesson_changes_nothing(work, name, hint, capsys):
 def test_reset_without_a_folder(tmp_path, capsys):
     assert reset(tmp_path / "none", "01") == 1
     assert "`attnfuse lab` makes it" in capsys.readouterr().err
+    assert main(["status", "--dir", str(tmp_path / "none")]) == 1
+    assert f"attnfuse status: there is no folder {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+def test_in_the_learners_folder_here_is_meant(work, monkeypatch, capsys):
+    """JupyterLab's own terminal begins there."""
+    progress.record("weighted_average", True, work)
+    for place in (work, work.parent):
+        monkeypatch.chdir(place)
+        assert main(["status"]) == 0
+        assert "weighted_average" in capsys.readouterr().out
+        assert main(["reset", "01"]) == 0
+        assert "nothing to do" in capsys.readouterr().out
+
+
+def test_a_reader_that_leaves_early_makes_no_noise(work):
+    progress.record("weighted_average", True, work)
+    command = [sys.executable, "-m", "attnfuse.cli", "status", "--dir", str(work)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as run:
+        run.stdout.close()
+        assert run.stderr.read() == b""
+    assert run.returncode == 141
 
 
 @pytest.mark.parametrize("writes", [0, 1, 2])

@@ -670,4 +670,4 @@ claim("for the others it changes less than 0.06", max(map(abs, change.values()))
 # | data | Twemoji graphics, © Twitter, Inc and other contributors, CC BY 4.0, scaled down; emoji-data, emojilib (MIT); digits: Alpaydin and Kaynak 1998, UCI, CC BY 4.0 |
 # | in Keras | `keras.layers.Concatenate`, `Add`, `Multiply` |
 # | in attnfuse | `fusion.LowRankBilinear`, `Gate`, `emap`, `paired_interval`; `data.emoji` |
-# | next (planned) | 10 · Cross-modal attention, where each word looks at places of the picture |
+# | next | [10 · Cross-modal attention](10_cross_modal_attention.ipynb), where each word looks at places of the picture |

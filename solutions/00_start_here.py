@@ -6,7 +6,7 @@
 #     you_will: [run a cell and see a picture, read what a failed check says, solve an exercise that grades itself]
 #     needs: []
 #     minutes: 10
-#     seconds: 3
+#     seconds: 2
 #     keras: false
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

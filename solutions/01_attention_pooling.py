@@ -9,7 +9,7 @@
 #     - train an attention network of nine numbers and compare it with a formula
 #     needs: [00_start_here]
 #     minutes: 55
-#     seconds: 10
+#     seconds: 9
 #     keras: false
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: [derive the dot product from lesson 01's kernel and see what it loses, "write softmax(QKᵀ/√H)·V with its masks and find the bugs in somebody else's", read handwritten digits with attention that learns no weights]
 #     needs: [00_start_here, 01_attention_pooling]
 #     minutes: 75
-#     seconds: 12
+#     seconds: 9
 #     keras: false
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: [derive the backward pass of softmax and of attention, "check a gradient, and see why a falling loss proves nothing", train an attention layer in NumPy and compare it fairly]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product]
 #     minutes: 70
-#     seconds: 25
+#     seconds: 33
 #     keras: false
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

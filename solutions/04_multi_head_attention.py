@@ -6,7 +6,7 @@
 #     you_will: [split attention into heads and merge them without mixing up words, show what attention without positions cannot tell apart and repair it with turning vectors, set two heads by hand that read number words]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product]
 #     minutes: 75
-#     seconds: 10
+#     seconds: 8
 #     keras: false
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: [write attention layers that keep their promises with masks and in half precision and when saved, say where Keras's own layers differ from each other and why, repair published attention code and prove it by behaviour]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 03_attention_gradients, 04_multi_head_attention]
 #     minutes: 80
-#     seconds: 35
+#     seconds: 28
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: ["train an encoder and a decoder, with and without attention, and compare them fairly", read from a map of weights how the translator reorders words, "repair a published program step by step, and measure each step"]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 05_keras_attention_layers]
 #     minutes: 65
-#     seconds: 95
+#     seconds: 87
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: ["measure pronunciations by edit distance, and see what word families leak from training into a test", "finish a decoder of attention, residuals and layer norms, and train a Transformer with warm-up and label smoothing", "write greedily, with a cache and with a beam, and measure what each is worth"]
 #     needs: [04_multi_head_attention, 05_keras_attention_layers, 06_seq2seq]
 #     minutes: 80
-#     seconds: 100
+#     seconds: 141
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: [find the fault in a repaired program that runs and learns, "compare attention pooling with baselines, each at its own best learning rate", measure how often attention points at the digit]
 #     needs: [00_start_here, 01_attention_pooling, 02_scaled_dot_product, 05_keras_attention_layers]
 #     minutes: 65
-#     seconds: 100
+#     seconds: 94
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

@@ -6,7 +6,7 @@
 #     you_will: [write attention from words to patches and see each word find its place, read one table of scores in both directions, "tell four ways to join a picture to a text apart: what each costs, and where it fails"]
 #     needs: [02_scaled_dot_product, 05_keras_attention_layers, 09_fusion]
 #     minutes: 65
-#     seconds: 35
+#     seconds: 27
 #     keras: true
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)

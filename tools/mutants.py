@@ -90,8 +90,9 @@ AXES = {"transpose", "swapaxes", "moveaxis", "expand_dims", "squeeze"}
 # The order of these functions' arguments means nothing.
 SYMMETRIC = {"min", "max", "minimum", "maximum", "logical_and", "logical_or", "add", "multiply"}
 SYMMETRIC |= {"swapaxes"}
-# Tests that learners write: all their suspects are tried, so whatever passes is a right test.
-TESTS = {"mask_test", "gradient_test"}
+# Whatever passes is right: tests that learners write are tried on all their suspects, and a head that
+# is set by hand need only find its word, by whatever numbers.
+RIGHT_IF_PASSED = {"mask_test", "gradient_test", "set_head"}
 # What the returned value is turned into: `as_int(…)` and so on.
 KINDS = ("int", "float", "bool")  # float32 is near enough everywhere
 UNTOUCHED = ("annotation", "returns", "decorator_list", "ctx", "type_params", "type_comment")
@@ -528,7 +529,7 @@ def mutants(answers: Iterable[Answer]) -> list[Mutant]:
     """All mutants; two of one exercise that differ only in the answer's name count once."""
     found, seen = [], set()
     for answer in answers:
-        if answer.exercise in TESTS:
+        if answer.exercise in RIGHT_IF_PASSED:
             continue
         own = answer.expression if answer.name == "solution" else answer.name
         times: Counter = Counter()

@@ -40,7 +40,7 @@ print(f"plain average: {value.mean():.2f} °C")
 #
 # Parts × value, added up, stands above the line, all parts together below. That is the **weighted average**:
 #
-# $$\frac{2\cdot 21 + 1\cdot 23 + 1\cdot 12}{2 + 1 + 1} = \frac{77}{4} = 19.25$$
+# $$\frac{2\cdot 21 + 23 + 12}{2 + 1 + 1} = 19.25$$
 
 # %% [markdown]
 # The same in another order: divide the parts by their sum first. What comes out are the **weights**. Whatever positive parts you begin with, they sum to 1; the whole course means this when it says *weights*. (One exception, in lesson 01: where nothing may count, all are 0.)

@@ -1,5 +1,6 @@
 """README, CITATION.cff and Makefile say what is so."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -57,6 +58,9 @@ def test_make_grade_calls_missing_points_no_error(tmp_path, code, of_make):
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text)
     (tmp_path / ".venv/bin/attnfuse").chmod(0o755)
-    done = subprocess.run(["make", "grade"], cwd=tmp_path, capture_output=True, text=True)
+    of_outer = ("MAKELEVEL", "MAKEFLAGS", "MFLAGS")  # `make test` itself runs these tests
+    environment = {name: value for name, value in os.environ.items() if name not in of_outer}
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    done = subprocess.run(["make", "grade"], **options)
     assert (done.returncode, done.stdout) == (of_make, "graded grade\n")
     assert bool(done.stderr) == bool(of_make)

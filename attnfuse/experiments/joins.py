@@ -9,13 +9,12 @@ brings it near 135,000 parameters, and its passes bring its training near equal 
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from attnfuse import plot, settings, training
+from attnfuse import plot, saved_rows, settings, training
 from attnfuse.cross import HIDDEN, AskModel, JoinModel
 from attnfuse.data import tiles
 from attnfuse.data.tiles import Asked, Tiles
@@ -111,8 +110,7 @@ def train_joined(data: Tiles, name: str, seed: int = 0) -> JoinModel:
 
 def saved() -> dict[str, list[dict]]:
     """What `--save` wrote: name of the run → its seeds' rows."""
-    rows = json.loads(SAVED.read_text(encoding="utf-8"))
-    return {name: [row for row in rows if row["name"] == name] for name in NAMES}
+    return saved_rows.read(SAVED, NAMES)
 
 
 NAMES = (*ASKS, *JOINS, *LONGER)
@@ -126,7 +124,6 @@ def main() -> None:
     chosen = parser.parse_args()
     data = tiles.load()
     print(f"no question, all digits read: {tiles.best_without_question(data.test):.3f}")
-    rows = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.exists() else []
     for name in chosen.only:
         for seed in range(chosen.seeds):
             start = time.process_time()
@@ -142,10 +139,7 @@ def main() -> None:
                 row["points"] = pointing(model.looks(*inputs(data.test)), data.test)
             print(row, flush=True)
             if chosen.save:
-                rows = [one for one in rows if (one["name"], one["seed"]) != (name, seed)] + [row]
-                rows.sort(key=lambda one: (NAMES.index(one["name"]), one["seed"]))
-                lines = ",\n".join(json.dumps(one) for one in rows)
-                SAVED.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+                saved_rows.add(SAVED, NAMES, row)
 
 
 if __name__ == "__main__":

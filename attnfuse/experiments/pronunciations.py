@@ -8,13 +8,12 @@ beside this file, which the lesson reads.
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from attnfuse import models, settings, transformer
+from attnfuse import models, saved_rows, settings, transformer
 from attnfuse.data import spelling
 from attnfuse.layers import serialisable
 from attnfuse.settings import quiet
@@ -88,18 +87,12 @@ def seconds_to_write(
 
 def saved() -> dict[str, list[dict]]:
     """What `--save` wrote: name of the run → its seeds' rows."""
-    rows = json.loads(SAVED.read_text(encoding="utf-8"))
-    return {name: [row for row in rows if row["name"] == name] for name, *_ in RUNS}
+    return saved_rows.read(SAVED, [name for name, *_ in RUNS])
 
 
 def save(row: dict) -> None:
     """Add a row to `SAVED`, in the place of the same name and seed."""
-    rows = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.exists() else []
-    rows = [one for one in rows if (one["name"], one["seed"]) != (row["name"], row["seed"])]
-    names = [name for name, *_ in RUNS]
-    rows = sorted([*rows, row], key=lambda one: (names.index(one["name"]), one["seed"]))
-    lines = ",\n".join(json.dumps(one) for one in rows)
-    SAVED.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    saved_rows.add(SAVED, [name for name, *_ in RUNS], row)
 
 
 def train(data, kind, model_options, options, seed):

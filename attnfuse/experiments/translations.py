@@ -12,13 +12,12 @@ Settings were chosen on the 500 validation numbers: among learning rates .003, .
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import numpy as np
 
-from attnfuse import models, settings
+from attnfuse import models, saved_rows, settings
 from attnfuse.data import number_words
 from attnfuse.data.number_words import (
     PAD,
@@ -155,18 +154,12 @@ def by_position(predicted: np.ndarray, target: np.ndarray) -> list[float]:
 
 def saved() -> dict[str, list[dict]]:
     """What `--save` wrote: name of the run → its seeds' rows."""
-    rows = json.loads(SAVED.read_text(encoding="utf-8"))
-    return {name: [row for row in rows if row["name"] == name] for name, *_ in RUNS}
+    return saved_rows.read(SAVED, [name for name, *_ in RUNS])
 
 
 def save(row: dict) -> None:
     """Add a row to `SAVED`, in the place of the same name and seed."""
-    rows = json.loads(SAVED.read_text(encoding="utf-8")) if SAVED.exists() else []
-    rows = [one for one in rows if (one["name"], one["seed"]) != (row["name"], row["seed"])]
-    names = [name for name, *_ in RUNS]
-    rows = sorted([*rows, row], key=lambda one: (names.index(one["name"]), one["seed"]))
-    lines = ",\n".join(json.dumps(one) for one in rows)
-    SAVED.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+    saved_rows.add(SAVED, [name for name, *_ in RUNS], row)
 
 
 def train(data: NumberWords, name: str, attention: str | None, epochs: int, seed: int) -> dict:

@@ -1,7 +1,6 @@
 """What the exercises of lesson 10 share."""
 
-import numpy as np
-
+from attnfuse.checking import Mismatch, Property
 from attnfuse.driving import Raised
 
 LESSON = "10_cross_modal_attention"
@@ -19,7 +18,6 @@ def product(x, matrix):
 
 def learn(names):
     """A property: a gradient reaches each of these weights."""
-    from attnfuse.checking import Mismatch, Property
 
     def test(attempt, case, rng):
         for name, found in zip(names, attempt.result["learns"], strict=True):
@@ -27,7 +25,3 @@ def learn(names):
                 raise Mismatch(f"No gradient reaches `{name}`: it would never be trained.")
 
     return Property("weights learn", test)
-
-
-def floats(*arrays):
-    return [np.asarray(x, dtype=float) for x in arrays]
